@@ -1,0 +1,133 @@
+import type { Errno } from '../base/errno.ts';
+import type { Memory } from '../base/memory.ts';
+import type { Rng } from '../base/rng.ts';
+import type { FdObject, FdTable } from './fd-table.ts';
+
+/** What BPF_MAP_CREATE is given. */
+export interface MapAttr {
+  /** Kernel name in lower case: `hash`, `lpm_trie`, `percpu_array`, ... */
+  readonly type: string;
+  /** Up to 15 characters in the kernel; the lab keeps longer C names. */
+  readonly name?: string;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  /** BPF_F_*, see map-flags.ts. */
+  readonly flags?: number;
+  /** bloom_filter: number of hash functions. */
+  readonly mapExtra?: bigint;
+  readonly numaNode?: number;
+  /** Template of the inner maps (maps of maps). */
+  readonly innerMap?: BpfMap;
+  /** Special fields that BTF finds in the value. */
+  readonly fields?: SpecialFields;
+  /** True when key/value BTF types were given (queue, stack and ring buffers refuse them). */
+  readonly btf?: { readonly key: boolean; readonly value: boolean };
+}
+
+/** Byte offsets of kernel-managed fields inside a value. */
+export interface SpecialFields {
+  readonly spinLock?: number;
+  readonly timer?: number;
+  readonly workqueue?: number;
+  readonly kptrs?: readonly number[];
+}
+
+/** What maps need from the machine that they live in. */
+export interface MapEnv {
+  readonly memory: Memory;
+  /** Number of possible CPUs. */
+  readonly cpus: number;
+  readonly rng: Rng;
+  readonly fds: FdTable;
+  /** Fresh ids for maps; they count up from 1. */
+  nextMapId(): number;
+  /**
+   * Called before a value with special fields goes away or is overwritten (timers are cancelled); set by the helpers
+   * that own those fields.
+   */
+  releaseFields?: (map: BpfMap, value: number) => void;
+}
+
+/** What fd-holding maps know of a loaded program (kernel: bpf_prog_map_compatible). */
+export interface ProgRef extends FdObject {
+  readonly kind: 'prog';
+  readonly id: number;
+  readonly typeId: number;
+  readonly expectedAttachType: number;
+  readonly hasFrags: boolean;
+  readonly name: string;
+}
+
+/**
+ * A map. Program side: keys and values are addresses in linear memory, results 0, a negative errno or an address (0 =
+ * NULL). The user side works on bytes and goes through `syscall.ts`, which makes the checks that all types share.
+ * An operation that a type does not have is absent.
+ */
+export interface BpfMap extends FdObject {
+  readonly kind: 'map';
+  readonly id: number;
+  readonly type: string;
+  readonly typeId: number;
+  readonly name: string;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  /** As BPF_OBJ_GET_INFO_BY_FD shows them: without RDONLY and WRONLY. */
+  readonly flags: number;
+  readonly mapExtra: bigint;
+  readonly fields: SpecialFields | undefined;
+  readonly innerMap: BpfMap | undefined;
+  /** Address of the descriptor; programs hold it as `struct bpf_map *`. 64-byte aligned, in a `map_desc` region. */
+  readonly handle: number;
+  frozen: boolean;
+
+  /** bpf_map_lookup_elem: address of the value (per-CPU maps: of this CPU's slot), or 0. */
+  lookup?(key: number, cpu: number): number;
+  /** bpf_map_lookup_percpu_elem. */
+  lookupPercpu?(key: number, cpu: number): number;
+  /** bpf_map_update_elem; flags as two 32-bit halves. */
+  update?(key: number, value: number, flagsLo: number, flagsHi: number, cpu: number): Errno;
+  delete?(key: number, cpu: number): Errno;
+  push?(value: number, flagsLo: number, flagsHi: number): Errno;
+  pop?(value: number): Errno;
+  peek?(value: number): Errno;
+  /**
+   * Calls visit(key address, value address) in the order that bpf_for_each_map_elem walks; stops when it returns
+   * non-zero. Returns how many calls were made. The visitor may delete and insert.
+   */
+  forEach?(cpu: number, visit: (key: number, value: number) => number): number;
+
+  /** The user (system call) side of this type. */
+  readonly sys: MapSyscalls;
+
+  /** Frees the memory; the map must not be used afterwards. */
+  destroy(): void;
+}
+
+/**
+ * Type-specific half of the map system calls, on bytes; common checks come before (syscall.ts). An absent operation
+ * gives ENOTSUPP or what the type's row says.
+ */
+export interface MapSyscalls {
+  /** Bytes that user space passes and gets per value: per-CPU maps hold round_up(value_size, 8) for each CPU. */
+  readonly wireValueSize: number;
+  lookup(key: Uint8Array, flags: bigint, out: Uint8Array): Errno;
+  update(key: Uint8Array, value: Uint8Array, flags: bigint): Errno;
+  delete(key: Uint8Array): Errno;
+  /** Key after `key` (undefined: the first) in Linux's order, or a negative errno. */
+  nextKey(key: Uint8Array | undefined, out: Uint8Array): Errno;
+  lookupAndDelete?(key: Uint8Array, flags: bigint, out: Uint8Array): Errno;
+}
+
+/** One map type: a row of `map-types.ts`. */
+export interface MapTypeRow {
+  /** enum bpf_map_type. */
+  readonly id: number;
+  /** Lower-case kernel name: `hash`. */
+  readonly name: string;
+  /** First kernel with it. */
+  readonly since: string;
+  /** Creates the map; throws nothing for the user's mistakes but returns a negative errno. Absent: not supported yet. */
+  readonly create?: (env: MapEnv, attr: MapAttr) => BpfMap | Errno;
+}
