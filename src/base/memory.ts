@@ -5,8 +5,19 @@ export const PAGE_SIZE = 4096;
 const PAGE_SHIFT = 12;
 /** Never handed out, so that NULL plus a small offset always faults. */
 const RESERVED = 0x10000;
+/** Addresses stay positive as signed 32-bit numbers, also after adding any instruction's offset. */
+const MAX_SIZE = 0x7fff0000;
 const MAX_REGIONS = 0xffff;
-/** The table covers the whole 32-bit address space, so that looking up a wild address needs no range check. */
+
+/** Words of a row of `Memory.regionTable`. */
+export const ROW_LO = 0;
+export const ROW_HI = 1;
+export const ROW_WRITABLE = 2;
+export const ROW_STRIDE = 3;
+export const ROW_ELEMENT = 4;
+export const ROW_WORDS = 8;
+
+/** The page table covers the whole 32-bit address space, so that looking up a wild address needs no range check. */
 const TABLE_PAGES = 1 << (32 - PAGE_SHIFT);
 
 export const REGION_KINDS = ['stack', 'ctx', 'packet', 'map_value', 'map_key', 'map_desc', 'mem', 'internal'] as const;
@@ -59,26 +70,28 @@ export class Memory {
   readonly u32: Uint32Array;
   readonly view: DataView;
 
-  /** Region id of each page; 0 is "nobody's". Read by the interpreter's inner loop. */
-  readonly pageRegion: Uint16Array;
-  /** Accessible bytes of each region, `[lo, hi)`; region 0 has lo > hi. */
-  readonly regionLo: Uint32Array;
-  readonly regionHi: Uint32Array;
-  /** Bit 0: programs may store. */
-  readonly regionFlags: Uint8Array;
-  /** Element stride and size for regions of elements, 0 for plain ones. */
-  readonly regionStride: Uint32Array;
-  readonly regionElement: Uint32Array;
+  /** For each page of the 32-bit address space, where the row of its region starts in `regionTable`; 0: nobody's. */
+  readonly pageRow: Int32Array;
+  /**
+   * One row of ROW_WORDS words per region; programs may touch `[lo, hi)`.
+   *
+   * ```
+   * word  0    1    2                     3                     4
+   *       lo   hi   1 = stores allowed    stride or 0 (plain)   accessible bytes per stride
+   * ```
+   * Row 0 has lo > hi for every address.
+   */
+  readonly regionTable: Int32Array;
 
   #regions: (Region | undefined)[] = [undefined];
   #freeIds: number[] = [];
   /** Free page runs, sorted by start. */
   #free: { start: number; size: number }[];
 
-  /** @param size bytes, a multiple of 64 KiB, at most 2 GiB; default 1 GiB of address space (not of RAM). */
+  /** @param size bytes, a multiple of 64 KiB, at most 2 GiB - 64 KiB; default 1 GiB of address space (not of RAM). */
   constructor({ size = 1 << 30, shared = false }: { size?: number; shared?: boolean } = {}) {
-    if (size % 0x10000 !== 0 || size <= RESERVED || size > 2 ** 31) {
-      throw new BpfError(`memory size ${size} is not a multiple of 65536 between 128 KiB and 2 GiB`);
+    if (size % 0x10000 !== 0 || size <= RESERVED || size > MAX_SIZE) {
+      throw new BpfError(`memory size ${size} is not a multiple of 65536 between 128 KiB and 2 GiB - 64 KiB`);
     }
     const pages = size / 0x10000;
     this.wasm = new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
@@ -88,13 +101,10 @@ export class Memory {
     this.i32 = new Int32Array(buffer);
     this.u32 = new Uint32Array(buffer);
     this.view = new DataView(buffer);
-    this.pageRegion = new Uint16Array(TABLE_PAGES);
-    this.regionLo = new Uint32Array(MAX_REGIONS + 1);
-    this.regionHi = new Uint32Array(MAX_REGIONS + 1);
-    this.regionFlags = new Uint8Array(MAX_REGIONS + 1);
-    this.regionStride = new Uint32Array(MAX_REGIONS + 1);
-    this.regionElement = new Uint32Array(MAX_REGIONS + 1);
-    this.regionLo[0] = 0xffffffff;
+    this.pageRow = new Int32Array(TABLE_PAGES);
+    this.regionTable = new Int32Array((MAX_REGIONS + 1) * ROW_WORDS);
+    this.regionTable[ROW_LO] = 0x7fffffff;
+    this.regionTable[ROW_HI] = -0x80000000;
     this.#free = [{ start: RESERVED, size: size - RESERVED }];
   }
 
@@ -120,12 +130,13 @@ export class Memory {
     if (id > MAX_REGIONS) throw new BpfError(`more than ${MAX_REGIONS} memory regions`, { errno: 'ENOMEM' });
     const region: Region = { id, kind: options.kind, name: options.name, start, size };
     this.#regions[id] = region;
-    this.regionFlags[id] = options.writable === false ? 0 : 1;
-    this.regionStride[id] = options.stride ?? 0;
-    this.regionElement[id] = options.elementSize ?? 0;
+    const row = id * ROW_WORDS;
+    this.regionTable[row + ROW_WRITABLE] = options.writable === false ? 0 : 1;
+    this.regionTable[row + ROW_STRIDE] = options.stride ?? 0;
+    this.regionTable[row + ROW_ELEMENT] = options.elementSize ?? 0;
     if (options.accessible === false) this.setBounds(region, start, start);
     else this.setBounds(region, start, start + bytes);
-    this.pageRegion.fill(id, start >>> PAGE_SHIFT, (start + size) >>> PAGE_SHIFT);
+    this.pageRow.fill(row, start >>> PAGE_SHIFT, (start + size) >>> PAGE_SHIFT);
     return region;
   }
 
@@ -134,7 +145,7 @@ export class Memory {
     if (this.#regions[region.id] !== region) throw new InternalError(`region ${region.name} freed twice`);
     this.#regions[region.id] = undefined;
     this.#freeIds.push(region.id);
-    this.pageRegion.fill(0, region.start >>> PAGE_SHIFT, (region.start + region.size) >>> PAGE_SHIFT);
+    this.pageRow.fill(0, region.start >>> PAGE_SHIFT, (region.start + region.size) >>> PAGE_SHIFT);
     this.u8.fill(0, region.start, region.start + region.size);
     let at = this.#free.findIndex((run) => run.start > region.start);
     if (at < 0) at = this.#free.length;
@@ -156,41 +167,43 @@ export class Memory {
 
   /** Sets what programs may touch: `[lo, hi)` inside the region. For packets, data_meta..data_end. */
   setBounds(region: Region, lo: number, hi: number): void {
-    this.regionLo[region.id] = lo;
-    this.regionHi[region.id] = hi;
+    this.regionTable[region.id * ROW_WORDS + ROW_LO] = lo;
+    this.regionTable[region.id * ROW_WORDS + ROW_HI] = hi;
   }
 
   setWritable(region: Region, writable: boolean): void {
-    this.regionFlags[region.id] = writable ? 1 : 0;
+    this.regionTable[region.id * ROW_WORDS + ROW_WRITABLE] = writable ? 1 : 0;
   }
 
   /** May a program touch `[address, address + size)` for reading, or for writing? */
   accessible(address: number, size: number, write: boolean): boolean {
-    const id = this.pageRegion[address >>> PAGE_SHIFT]!;
-    if (address < this.regionLo[id]! || address + size > this.regionHi[id]!) return false;
-    if (write && (this.regionFlags[id]! & 1) === 0) return false;
-    const stride = this.regionStride[id]!;
-    return stride === 0 || ((address - this.regionLo[id]!) % stride) + size <= this.regionElement[id]!;
+    const table = this.regionTable;
+    const row = this.pageRow[address >>> PAGE_SHIFT]!;
+    if (address < table[row]! || address + size > table[row + ROW_HI]!) return false;
+    if (write && table[row + ROW_WRITABLE] === 0) return false;
+    const stride = table[row + ROW_STRIDE]!;
+    return stride === 0 || ((address - table[row]!) % stride) + size <= table[row + ROW_ELEMENT]!;
   }
 
   /** The region whose pages hold the address, whether accessible or not. */
   regionAt(address: number): Region | undefined {
-    return this.#regions[this.pageRegion[address >>> PAGE_SHIFT]!];
+    return this.#regions[this.pageRow[address >>> PAGE_SHIFT]! / ROW_WORDS];
   }
 
   /** One clause for a fault message: what lives at, or nearest to, the address. */
   describe(address: number): string {
     const region = this.regionAt(address);
     if (region) {
-      const lo = this.regionLo[region.id]!;
-      const hi = this.regionHi[region.id]!;
-      const stride = this.regionStride[region.id]!;
+      const row = region.id * ROW_WORDS;
+      const lo = this.regionTable[row + ROW_LO]!;
+      const hi = this.regionTable[row + ROW_HI]!;
+      const stride = this.regionTable[row + ROW_STRIDE]!;
       if (address < lo) return `${lo - address} bytes before ${region.name} (${hi - lo} bytes at 0x${lo.toString(16)})`;
       if (address >= hi)
         return `${address - hi} bytes past the end of ${region.name} (${hi - lo} bytes at 0x${lo.toString(16)})`;
       if (stride) {
         const offset = (address - lo) % stride;
-        return `offset ${offset} of element ${Math.floor((address - lo) / stride)} of ${region.name} (${this.regionElement[region.id]} bytes each)`;
+        return `offset ${offset} of element ${Math.floor((address - lo) / stride)} of ${region.name} (${this.regionTable[row + ROW_ELEMENT]} bytes each)`;
       }
       return `offset ${address - lo} of ${region.name} (${hi - lo} bytes)`;
     }
