@@ -129,7 +129,6 @@ function slotsOf(bytes: Uint8Array): Slots {
 }
 
 const opcodeAt = (s: Slots, slot: number) => s.bytes[slot * BPF_INSN_SIZE]!;
-const dstAt = (s: Slots, slot: number) => s.bytes[slot * BPF_INSN_SIZE + 1]! & 15;
 const srcAt = (s: Slots, slot: number) => s.bytes[slot * BPF_INSN_SIZE + 1]! >>> 4;
 const offAt = (s: Slots, slot: number) => s.view.getInt16(slot * BPF_INSN_SIZE + 2, true);
 const immAt = (s: Slots, slot: number) => s.view.getInt32(slot * BPF_INSN_SIZE + 4, true);
@@ -461,7 +460,6 @@ function checkLd(insn: Insn, options: ValidateOptions): Finding {
     return mode === BPF_IND ? readable(src) : undefined;
   }
   if (mode !== BPF_IMM) return finding('invalid BPF_LD mode');
-  if (bpfSize(opcode) !== BPF_DW) return finding('invalid BPF_LD_IMM insn');
   if (off !== 0) return finding('BPF_LD_IMM64 uses reserved fields');
   return writable(dst);
 }
