@@ -22,7 +22,21 @@ export interface MapAttr {
   /** Special fields that BTF finds in the value. */
   readonly fields?: SpecialFields;
   /** True when key/value BTF types were given (queue, stack and ring buffers refuse them). */
-  readonly btf?: { readonly key: boolean; readonly value: boolean };
+  readonly btf?: MapBtf;
+  /** Hardware offload was asked for; no device of the lab has it. */
+  readonly ifindex?: number;
+  /** BPF token, looked at with BPF_F_TOKEN_FD. */
+  readonly tokenFd?: number;
+}
+
+/** Which BTF types were given for key and value, and what matters of them where they are known. */
+export interface MapBtf {
+  readonly key: boolean;
+  readonly value: boolean;
+  /** Bytes of the types; they must be those of the map. */
+  readonly keySize?: number;
+  readonly valueSize?: number;
+  readonly keyKind?: 'int' | 'struct' | 'other';
 }
 
 /** Byte offsets of kernel-managed fields inside a value. */
@@ -40,6 +54,10 @@ export interface MapEnv {
   readonly cpus: number;
   readonly rng: Rng;
   readonly fds: FdTable;
+  /** CPU on which user space runs, for the free lists and LRU lists that its updates touch; default 0. */
+  readonly userCpu?: number;
+  /** Does a network device have this index? Default: every index above 0 is one. */
+  deviceExists?(ifindex: number): boolean;
   /** Fresh ids for maps; they count up from 1. */
   nextMapId(): number;
   /**
@@ -98,8 +116,14 @@ export interface BpfMap extends FdObject {
    */
   forEach?(cpu: number, visit: (key: number, value: number) => number): number;
 
+  /** Address of the first element plus offset, for LD_IMM64 map values (arrays only); undefined when out of bounds. */
+  directValue?(offset: number): number | undefined;
+
   /** The user (system call) side of this type. */
   readonly sys: MapSyscalls;
+
+  /** The last descriptor of user space was closed while programs may still use the map. kernel: ops->map_release_uref */
+  releaseUserReference?(): void;
 
   /** Frees the memory; the map must not be used afterwards. */
   destroy(): void;
@@ -118,6 +142,35 @@ export interface MapSyscalls {
   /** Key after `key` (undefined: the first) in Linux's order, or a negative errno. */
   nextKey(key: Uint8Array | undefined, out: Uint8Array): Errno;
   lookupAndDelete?(key: Uint8Array, flags: bigint, out: Uint8Array): Errno;
+  /** Batch commands that the type has; absent: none. */
+  readonly batch?: MapBatch;
+  /** Bytes of the map that user space can map; absent: no mmap. */
+  readonly mmap?: MapMmap;
+}
+
+export type BatchCommand = 'lookup' | 'update' | 'delete' | 'lookup_and_delete';
+
+/** How a type takes part in the batch commands. */
+export interface MapBatch {
+  readonly commands: readonly BatchCommand[];
+  /** Hash family: lookups go by whole buckets. Absent: key by key through nextKey. */
+  readonly buckets?: {
+    readonly count: number;
+    /** Elements of a bucket in walking order. */
+    entries(bucket: number): readonly number[];
+    read(entry: number, key: Uint8Array, value: Uint8Array): void;
+    remove(entry: number): void;
+  };
+}
+
+/** What mmap of a map's descriptor reaches. */
+export interface MapMmap {
+  /** Bytes that can be mapped, whole pages. */
+  readonly length: number;
+  /** Refuses a mapping, by what the type permits where; 0 or a negative errno. */
+  check(offset: number, length: number, write: boolean): Errno;
+  /** Bytes `[offset, offset + length)` of the mapping. */
+  view(offset: number, length: number): Uint8Array;
 }
 
 /** One map type: a row of `map-types.ts`. */

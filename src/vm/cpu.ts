@@ -14,6 +14,11 @@ export interface PacketView {
   copyIn(offset: number, from: number, size: number): void;
   /** Address of `size` contiguous packet bytes at `offset`, or 0 when they lie in several pieces. */
   contiguous(offset: number, size: number): number;
+  /**
+   * LD_ABS and LD_IND: the big-endian value at a signed 32-bit offset (SKF_NET_OFF and SKF_LL_OFF included), unsigned, or
+   * -1 outside of the packet. Absent where the instructions are not allowed.
+   */
+  loadAbs?(offset: number, size: number): number;
 }
 
 /** Per-CPU state, handed to every helper body. */

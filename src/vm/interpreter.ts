@@ -1,0 +1,443 @@
+import { FaultError, InternalError, LoadError } from '../base/error.ts';
+import type { BpfMap } from '../maps/map.ts';
+import type { Cpu } from './cpu.ts';
+import { bindHelper } from './helper-call.ts';
+import { type Loop, type LoopParts, type LoopState, makeLoop } from './interpreter-loop.ts';
+import type { Machine } from './machine.ts';
+import { predecode, predecodedSize, REG_WORDS, WORDS } from './predecode.ts';
+import type { LinkedInsn, Program } from './program.ts';
+import type { HelperRow } from './prototypes/helper.ts';
+
+/** Words of code that all programs of one machine share: 2 M instructions; untouched pages cost nothing. */
+const CODE_WORDS = 1 << 24;
+/** kernel: MAX_CALL_FRAMES, MAX_BPF_STACK, MAX_TAIL_CALL_CNT, BPF_MAX_LOOPS */
+export const MAX_CALL_FRAMES = 8;
+export const STACK_SIZE = 512;
+const MAX_TAIL_CALLS = 33;
+// differs from kernel: 6.18 on x86-64 leaves a may_goto loop after 250 ms of wall time; here after as many iterations as
+// older kernels allow, so that runs repeat exactly.
+const MAX_MAY_GOTO = 8_388_608;
+/** Frames for nested runs: a helper may run another program while one is running. */
+const MAX_DEPTH = 4 * MAX_CALL_FRAMES;
+/** Function pointers are 0xc0000000 + instruction index: above every memory address, so that they cannot be loaded from. */
+const CODE_POINTER = 0xc0000000 | 0;
+const DEFAULT_BUDGET = 1_000_000_000;
+const MAX_WORDS_PER_LIMIT = 1 << 30;
+/** Words that a frame saves: r6..r9, return address, may_goto count. */
+const SAVE_WORDS = 10;
+
+/** Called before each instruction of a program prepared for tracing. */
+export type TraceHook = (program: Program, insn: LinkedInsn, registers: Int32Array) => void;
+
+interface Prepared {
+  readonly program: Program;
+  readonly base: number;
+  readonly end: number;
+  /** Words from one instruction to the next: twice as many with trace ops between them. */
+  readonly step: number;
+}
+
+let loops = 0;
+
+/** The first machine uses the function as it stands; later ones need a copy of their own, see makeLoop. */
+function instantiateLoop(parts: LoopParts): Loop {
+  if (loops++ === 0) return makeLoop(parts);
+  try {
+    const copy = new Function(`return ${makeLoop.toString()}\n// copy ${loops}`)() as typeof makeLoop;
+    return copy(parts);
+  } catch {
+    // No code from strings here (a browser's content security policy): half the speed, same answers.
+    return makeLoop(parts);
+  }
+}
+
+/**
+ * The reference engine: checks every access against the memory's regions, counts every instruction, and can stop at each.
+ * One per machine.
+ */
+export class Interpreter {
+  readonly name = 'interp';
+  readonly machine: Machine;
+  /** r0..r10 as lo/hi pairs, for hooks and debuggers. */
+  readonly registers: Int32Array;
+  /** Instructions that the last top-level run executed. */
+  executed = 0;
+  /** Instructions that one top-level run may execute before it is stopped. */
+  budget = DEFAULT_BUDGET;
+
+  #words = new Int32Array(CODE_WORDS);
+  #next = REG_WORDS * 2;
+  #prepared = new Map<Program, Prepared>();
+  #ranges: Prepared[] = [];
+  #traceHook: TraceHook | undefined;
+  #helpers: (() => void)[] = [];
+  #helperIndex = new Map<HelperRow, number>();
+  #state: LoopState = { depth: -1, words: 0, pc: 0 };
+  #loop: Loop;
+  #cpu: Cpu;
+  #ctx = 0;
+  #tailCalls = 0;
+  /** Depth of the frame in which the current run began. */
+  #runDepth = 0;
+  #save = new Int32Array((MAX_DEPTH + 1) * SAVE_WORDS);
+  /** Address just above each frame's 512 bytes, by depth; each frame has pages of its own, so that overruns fault. */
+  #frameTop: number[] = [];
+
+  constructor(machine: Machine) {
+    this.machine = machine;
+    this.registers = this.#words.subarray(0, REG_WORDS);
+    this.#cpu = machine.cpuList[0]!;
+    for (const cpu of machine.cpuList) cpu.callback = (fn, args) => this.#callback(fn, args);
+    const { memory } = machine;
+    this.#loop = instantiateLoop({
+      m: this.#words,
+      u8: memory.u8,
+      view: memory.view,
+      pages: memory.pageRow,
+      table: memory.regionTable,
+      state: this.#state,
+      helpers: this.#helpers,
+      fault: (pc, base, size, write) => this.#accessFault(pc, base, size, write),
+      divide: (dst, src, modulo, signed) => this.#divide(dst, src, modulo, signed),
+      atomic32: (op, address, src) => this.#atomic32(op, address, src),
+      atomic64: (op, address, src) => this.#atomic64(op, address, src),
+      flush: (pc) => this.#limit(pc),
+      enter: (pc) => this.#enter(pc + WORDS, pc),
+      leave: () => this.#leave(),
+      tailCall: (pc) => this.#tailCall(pc),
+      mayGoto: () => this.#mayGoto(),
+      loadPacket: (pc, indirect) => this.#loadPacket(pc, indirect),
+      trace: (pc) => this.#trace(pc),
+    });
+  }
+
+  /** From now on programs are prepared with a hook before each instruction (undefined: without); prepared ones anew. */
+  set traceHook(hook: TraceHook | undefined) {
+    if ((hook === undefined) !== (this.#traceHook === undefined)) {
+      this.#prepared.clear();
+      this.#ranges = [];
+      this.#next = REG_WORDS * 2;
+    }
+    this.#traceHook = hook;
+  }
+
+  /** Makes the program's code ready; `run` does it when it has not been done. */
+  prepare(program: Program): void {
+    this.#code(program);
+  }
+
+  /** Forgets the code of all programs, so that a long campaign does not fill the code area. */
+  reset(): void {
+    this.#prepared.clear();
+    this.#ranges = [];
+    this.#next = REG_WORDS * 2;
+  }
+
+  /**
+   * Runs the program with r1 = `ctx` and returns r0's low 32 bits, unsigned. `registers` keeps all of r0.
+   * @throws FaultError for an access outside of what the program may touch, or when the budget runs out.
+   */
+  run(program: Program, cpu: Cpu, ctx: number): number {
+    const state = this.#state;
+    const m = this.#words;
+    const outer = {
+      cpu: this.#cpu,
+      program: cpu.program,
+      ctx: this.#ctx,
+      tailCalls: this.#tailCalls,
+      runDepth: this.#runDepth,
+      depth: state.depth,
+    };
+    const base = this.#code(program).base;
+    if (outer.depth < 0) state.words = 0;
+    this.#cpu = cpu;
+    this.#ctx = ctx;
+    this.#tailCalls = 0;
+    this.#runDepth = outer.depth + 1;
+    cpu.program = program;
+    try {
+      this.#enter(0, base);
+      m[2] = ctx;
+      m[3] = 0;
+      this.#loop(base, this.#limit(base));
+      this.#leave();
+    } finally {
+      state.depth = outer.depth;
+      this.#cpu = outer.cpu;
+      this.#ctx = outer.ctx;
+      this.#tailCalls = outer.tailCalls;
+      this.#runDepth = outer.runDepth;
+      cpu.program = outer.program;
+      if (outer.depth < 0) this.executed = state.words / WORDS;
+    }
+    return m[0]! >>> 0;
+  }
+
+  #code(program: Program): Prepared {
+    const known = this.#prepared.get(program);
+    if (known) return known;
+    const options = { trace: this.#traceHook !== undefined };
+    const size = predecodedSize(program, options);
+    if (this.#next + size > CODE_WORDS) {
+      throw new LoadError(`no room for ${program.insns.length} more instructions in the interpreter's code area`, {
+        program: program.name,
+        errno: 'ENOMEM',
+        hint: 'use a new lab, or reset() the engine',
+      });
+    }
+    const base = this.#next;
+    this.#next += size;
+    const prepared = { program, base, end: base + size, step: options.trace ? 2 * WORDS : WORDS };
+    this.#prepared.set(program, prepared);
+    this.#ranges.push(prepared);
+    predecode(
+      program,
+      this.#words,
+      base,
+      options,
+      (insn) => this.#bind(insn),
+      (word) => CODE_POINTER + word / WORDS,
+    );
+    return prepared;
+  }
+
+  #bind(insn: LinkedInsn): number {
+    const row = insn.helper!;
+    let index = this.#helperIndex.get(row);
+    if (index === undefined) {
+      index = this.#helpers.length;
+      this.#helperIndex.set(row, index);
+      this.#helpers.push(
+        bindHelper(row, this.machine, this.#words, {
+          cpu: () => this.#cpu,
+          fault: (message) => this.#fault(this.#state.pc, message),
+        }),
+      );
+    }
+    return index;
+  }
+
+  /** Program and instruction at a word index. */
+  #at(pc: number): { program: Program; insn: LinkedInsn } {
+    let low = 0;
+    let high = this.#ranges.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.#ranges[middle]!.base <= pc) low = middle;
+      else high = middle - 1;
+    }
+    const prepared = this.#ranges[low];
+    if (!prepared || pc < prepared.base || pc >= prepared.end) throw new InternalError(`no program at word ${pc}`);
+    return {
+      program: prepared.program,
+      insn: prepared.program.insns[Math.floor((pc - prepared.base) / prepared.step)]!,
+    };
+  }
+
+  #fault(pc: number, message: string, hint?: string): never {
+    const { program, insn } = this.#at(pc);
+    const line = program.lineAt(insn.slot);
+    throw new FaultError(message, {
+      errno: 'EFAULT',
+      program: program.name,
+      insn: insn.slot,
+      ...(line && { source: `${line.file}:${line.line}` }),
+      ...(hint && { hint }),
+    });
+  }
+
+  #accessFault(pc: number, base: number, size: number, write: boolean): never {
+    const m = this.#words;
+    if (size === 0) throw new InternalError(`bad op ${m[pc]} at word ${pc}`);
+    const value = (BigInt(m[base + 1]! >>> 0) << 32n) | BigInt(m[base]! >>> 0);
+    const address = BigInt.asUintN(64, value + BigInt(m[pc + 3]!));
+    const what = `${write ? 'write' : 'read'} of ${size} byte${size === 1 ? '' : 's'} at 0x${address.toString(16)}`;
+    const memory = this.machine.memory;
+    if (address > 0xffffffffn) this.#fault(pc, `${what} (r${base / 2}${signed(m[pc + 3]!)}): not an address`);
+    const at = Number(address);
+    const readOnly = write && memory.accessible(at, size, false);
+    this.#fault(
+      pc,
+      `${what} (r${base / 2}${signed(m[pc + 3]!)}): ${memory.describe(at)}${readOnly ? ' is read-only' : ''}`,
+    );
+  }
+
+  #limit(pc: number): number {
+    const left = this.budget * WORDS - this.#state.words;
+    if (left <= 0) this.#fault(pc, `instruction budget of ${this.budget} used up`, 'an endless loop?');
+    return Math.min(left, MAX_WORDS_PER_LIMIT);
+  }
+
+  /** Opens a frame: saves r6..r9 and where to go on, and sets r10. */
+  #enter(returnTo: number, pc: number): void {
+    const depth = this.#state.depth + 1;
+    if (depth - this.#runDepth >= MAX_CALL_FRAMES) {
+      this.#fault(pc, `the call stack of ${depth - this.#runDepth + 1} frames is too deep`, 'Linux allows 8 frames');
+    }
+    if (depth >= MAX_DEPTH) this.#fault(pc, 'programs run inside programs too deep');
+    const m = this.#words;
+    const at = depth * SAVE_WORDS;
+    for (let i = 0; i < 8; i++) this.#save[at + i] = m[12 + i]!;
+    this.#save[at + 8] = returnTo;
+    this.#save[at + 9] = 0;
+    this.#state.depth = depth;
+    m[20] = this.#frame(depth);
+    m[21] = 0;
+  }
+
+  #leave(): number {
+    const depth = this.#state.depth;
+    const m = this.#words;
+    const at = depth * SAVE_WORDS;
+    for (let i = 0; i < 8; i++) m[12 + i] = this.#save[at + i]!;
+    this.#state.depth = depth - 1;
+    if (depth > 0) m[20] = this.#frame(depth - 1);
+    return this.#save[at + 8]!;
+  }
+
+  #frame(depth: number): number {
+    const known = this.#frameTop[depth];
+    if (known !== undefined) return known;
+    const region = this.machine.memory.allocate(STACK_SIZE, { kind: 'stack', name: `stack frame ${depth}` });
+    const top = region.start + region.size;
+    this.machine.memory.setBounds(region, top - STACK_SIZE, top);
+    // Linux leaves old bytes on the stack; a pattern makes a program that reads them easy to recognise.
+    this.machine.memory.u8.fill(0xa5, top - STACK_SIZE, top);
+    this.#frameTop[depth] = top;
+    return top;
+  }
+
+  #callback(fn: number, args: readonly [lo: number, hi: number][]): number {
+    const m = this.#words;
+    const word = ((fn | 0) - CODE_POINTER) * WORDS;
+    const pc = this.#state.pc;
+    if (word < REG_WORDS || word >= this.#next) this.#fault(pc, `0x${(fn >>> 0).toString(16)} is not a function`);
+    this.#enter(0, pc);
+    for (const [index, [lo, hi]] of args.entries()) {
+      m[2 + 2 * index] = lo;
+      m[3 + 2 * index] = hi;
+    }
+    this.#loop(word, this.#limit(pc));
+    this.#leave();
+    this.#state.pc = pc;
+    return m[0]!;
+  }
+
+  #tailCall(pc: number): number {
+    const m = this.#words;
+    const map = this.machine.maps.get(m[4]!) as (BpfMap & { progAt?(index: number): Program | undefined }) | undefined;
+    if (!map?.progAt) this.#fault(pc, 'bpf_tail_call: r2 is not a prog_array');
+    if (this.#tailCalls >= MAX_TAIL_CALLS) return 0;
+    const index = m[6]! >>> 0;
+    const program = index < map.maxEntries ? map.progAt(index) : undefined;
+    if (!program) return 0;
+    this.#tailCalls++;
+    const base = this.#code(program).base;
+    this.#cpu.program = program;
+    m[2] = this.#ctx;
+    m[3] = 0;
+    return base;
+  }
+
+  #mayGoto(): boolean {
+    const at = this.#state.depth * SAVE_WORDS + 9;
+    if (this.#save[at]! >= MAX_MAY_GOTO) return true;
+    this.#save[at] = this.#save[at]! + 1;
+    return false;
+  }
+
+  #loadPacket(pc: number, indirect: boolean): boolean {
+    const m = this.#words;
+    const packet = this.#cpu.packet;
+    if (!packet?.loadAbs) this.#fault(pc, 'BPF_LD_[ABS|IND] instructions not allowed for this program type');
+    const offset = indirect ? (m[pc + 4]! + m[m[pc + 2]!]!) | 0 : m[pc + 4]!;
+    const value = packet.loadAbs(offset, m[pc + 7]!);
+    if (value < 0) return false;
+    m[0] = value;
+    m[1] = 0;
+    return true;
+  }
+
+  #trace(pc: number): void {
+    const { program, insn } = this.#at(pc);
+    this.#traceHook?.(program, insn, this.registers);
+  }
+
+  #divide(dst: number, src: number, modulo: boolean, signed: boolean): void {
+    const m = this.#words;
+    const a = (BigInt(m[dst + 1]! >>> 0) << 32n) | BigInt(m[dst]! >>> 0);
+    const b = (BigInt(m[src + 1]! >>> 0) << 32n) | BigInt(m[src]! >>> 0);
+    let result: bigint;
+    if (b === 0n) result = modulo ? a : 0n;
+    else if (!signed) result = modulo ? a % b : a / b;
+    else {
+      const x = BigInt.asIntN(64, a);
+      const y = BigInt.asIntN(64, b);
+      result = modulo ? x % y : x / y;
+    }
+    m[dst] = Number(BigInt.asIntN(32, result));
+    m[dst + 1] = Number(BigInt.asIntN(32, result >> 32n));
+  }
+
+  #atomic32(op: number, address: number, src: number): void {
+    const m = this.#words;
+    const view = this.machine.memory.view;
+    const old = view.getInt32(address, true);
+    if (op === 0xf1) {
+      if (m[0] === old) view.setInt32(address, m[src]!, true);
+      m[0] = old;
+      m[1] = 0;
+      return;
+    }
+    view.setInt32(address, combine(op & 0xf0, old, m[src]!), true);
+    if (op & 1) {
+      m[src] = old;
+      m[src + 1] = 0;
+    }
+  }
+
+  #atomic64(op: number, address: number, src: number): void {
+    const m = this.#words;
+    const view = this.machine.memory.view;
+    const lo = view.getInt32(address, true);
+    const hi = view.getInt32(address + 4, true);
+    if (op === 0xf1) {
+      if (m[0] === lo && m[1] === hi) {
+        view.setInt32(address, m[src]!, true);
+        view.setInt32(address + 4, m[src + 1]!, true);
+      }
+      m[0] = lo;
+      m[1] = hi;
+      return;
+    }
+    const low = combine(op & 0xf0, lo, m[src]!);
+    let high = combine(op & 0xf0, hi, m[src + 1]!);
+    if ((op & 0xf0) === 0 && low >>> 0 < lo >>> 0) high = (high + 1) | 0;
+    view.setInt32(address, low, true);
+    view.setInt32(address + 4, high, true);
+    if (op & 1) {
+      m[src] = lo;
+      m[src + 1] = hi;
+    }
+  }
+}
+
+/** One 32-bit half of an atomic's operation. */
+function combine(op: number, old: number, operand: number): number {
+  switch (op) {
+    case 0x00:
+      return (old + operand) | 0;
+    case 0x40:
+      return old | operand;
+    case 0x50:
+      return old & operand;
+    case 0xa0:
+      return old ^ operand;
+    default:
+      return operand; // xchg
+  }
+}
+
+function signed(offset: number): string {
+  return offset < 0 ? ` - ${-offset}` : ` + ${offset}`;
+}
