@@ -1,39 +1,9 @@
-import type { MapSpec, ObjectSpec } from '../../src/loader/spec.ts';
-
-/** Numbers of map types that hand-written programs use. */
-const MAP_TYPES = {
-  hash: 1,
-  array: 2,
-  prog_array: 3,
-  perf_event_array: 4,
-  percpu_hash: 5,
-  percpu_array: 6,
-  lru_hash: 9,
-  lru_percpu_hash: 10,
-  lpm_trie: 11,
-  array_of_maps: 12,
-  hash_of_maps: 13,
-  queue: 22,
-  stack: 23,
-  ringbuf: 27,
-  bloom_filter: 30,
-  user_ringbuf: 31,
-} as const;
-
-const PROG_TYPES = {
-  socket_filter: 1,
-  sched_cls: 3,
-  sched_act: 4,
-  xdp: 6,
-  cgroup_skb: 8,
-  lwt_in: 10,
-  lwt_out: 11,
-  lwt_xmit: 12,
-} as const;
+import { MAP_TYPES, type MapTypeName, PROGRAM_TYPES, type ProgramTypeName } from '../../src/loader/kernel-names.ts';
+import type { MapSlot, MapSpec, ObjectSpec } from '../../src/loader/spec.ts';
 
 export interface RawMap {
   readonly name: string;
-  readonly type: keyof typeof MAP_TYPES;
+  readonly type: MapTypeName;
   readonly keySize: number;
   readonly valueSize: number;
   readonly maxEntries: number;
@@ -42,11 +12,13 @@ export interface RawMap {
   readonly innerMap?: RawMap;
   readonly initial?: Uint8Array;
   readonly frozen?: boolean;
+  /** Static slots of outer maps and prog arrays. */
+  readonly values?: readonly MapSlot[];
 }
 
 export interface RawProgram {
   readonly name: string;
-  readonly type: keyof typeof PROG_TYPES;
+  readonly type: ProgramTypeName;
   readonly insns: Uint8Array;
   readonly expectedAttachType?: number;
   readonly flags?: number;
@@ -58,7 +30,7 @@ function mapSpec(map: RawMap): MapSpec {
     name: map.name,
     kernelName: map.name.slice(0, 15),
     type: map.type,
-    typeId: MAP_TYPES[map.type],
+    typeId: MAP_TYPES.indexOf(map.type),
     keySize: map.keySize,
     valueSize: map.valueSize,
     maxEntries: map.maxEntries,
@@ -69,6 +41,7 @@ function mapSpec(map: RawMap): MapSpec {
     ...(map.innerMap ? { innerMap: mapSpec(map.innerMap) } : {}),
     ...(map.initial ? { initial: map.initial } : {}),
     frozen: map.frozen ?? false,
+    ...(map.values ? { values: [...map.values] } : {}),
     keyTypeId: 0,
     valueTypeId: 0,
     section: '',
@@ -85,7 +58,7 @@ export function rawSpec(programs: readonly RawProgram[], maps: readonly RawMap[]
       name: prog.name,
       section: prog.type,
       type: prog.type,
-      typeId: PROG_TYPES[prog.type],
+      typeId: PROGRAM_TYPES.indexOf(prog.type),
       expectedAttachType: prog.expectedAttachType ?? 0,
       flags: prog.flags ?? 0,
       autoload: true,
