@@ -57,6 +57,21 @@ export const ARG_KINDS = {
   fixed_mem_w4: 'ptr',
   fixed_mem_r20: 'ptr',
   fixed_mem_r40: 'ptr',
+  /** ARG_DONTCARE to the verifier, but the helper looks at the register (bpf_trace_printk) */
+  dont_care: 'u64',
+  /** ARG_KPTR_XCHG_DEST: 8 bytes, a kptr field */
+  kptr_dest: 'ptr',
+  /** Iterators of kfuncs on the stack: 8 bytes (num) or 16 (bits) */
+  uninit_iter_num: 'ptr',
+  iter_num: 'ptr',
+  uninit_iter_bits: 'ptr',
+  iter_bits: 'ptr',
+  /** struct bpf_wq: 16 bytes inside a map value */
+  workqueue: 'ptr',
+  /** struct bpf_res_spin_lock: 8 bytes inside a map value */
+  res_spin_lock: 'ptr',
+  /** Saved interrupt state: 8 bytes on the stack */
+  irq_flag: 'ptr',
 } as const;
 
 export type ArgKind = keyof typeof ARG_KINDS;
