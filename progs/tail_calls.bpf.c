@@ -14,7 +14,7 @@ int last(struct xdp_md *ctx);
 struct {
   __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
   __uint(max_entries, 256);
-  __type(key, __u32);
+  __uint(key_size, sizeof(__u32)); // no BTF key: the kernel takes none here
   __array(values, int(void *));
 } handlers SEC(".maps") = {
     .values =
