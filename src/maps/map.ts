@@ -181,6 +181,13 @@ export interface MapTypeRow {
   readonly name: string;
   /** First kernel with it. */
   readonly since: string;
-  /** Creates the map; throws nothing for the user's mistakes but returns a negative errno. Absent: not supported yet. */
-  readonly create?: (env: MapEnv, attr: MapAttr) => BpfMap | Errno;
+  /** What the type says of the attribute first (kernel: ops->map_alloc_check). */
+  readonly check?: (attr: MapAttr, env: MapEnv) => Errno;
+  /** What it says later, when it is about to allocate. */
+  readonly checkSize?: (attr: MapAttr, env: MapEnv) => Errno;
+  /**
+   * Allocates the map after all checks, or returns a negative errno; throws BpfError (ENOMEM) when the lab's memory is
+   * too small. Use `createMap`. Absent: not supported.
+   */
+  readonly create?: (env: MapEnv, attr: MapAttr, typeId: number) => BpfMap | Errno;
 }
