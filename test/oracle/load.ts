@@ -4,7 +4,16 @@ import type { MapSpec, ObjectSpec, ProgramSpec } from '../../src/loader/spec.ts'
 import { btfForKernel, functionIds } from './btf-for-kernel.ts';
 import { dumpMap } from './dump.ts';
 import { btfLoad, closeFd, objId, pinToCpu, progLoad, progTestRun } from './kernel.ts';
-import { mapCreate, mapDelete, mapFreeze, mapLookup, mapUpdate, possibleCpus, userValueSize } from './kernel-maps.ts';
+import {
+  isPerCpu,
+  mapCreate,
+  mapDelete,
+  mapFreeze,
+  mapLookup,
+  mapUpdate,
+  possibleCpus,
+  userValueSize,
+} from './kernel-maps.ts';
 import { hex, viewOf } from './libc.ts';
 import { PerfReader, RingReader, UserRingWriter } from './rings.ts';
 import type { LoadOptions, MapDump, Refusal, RunInput, RunOutput, Subject, SubjectObject } from './subject.ts';
@@ -183,7 +192,11 @@ export class KernelObject implements SubjectObject {
   }
 
   update(name: string, key: Uint8Array | undefined, value: Uint8Array, flags = 0): number {
-    return mapUpdate(this.map(name).fd, key, value, flags);
+    const { fd, spec } = this.map(name);
+    if (!isPerCpu(spec.typeId) || value.length !== spec.valueSize) return mapUpdate(fd, key, value, flags);
+    const slots = new Uint8Array(userValueSize(spec.typeId, spec.valueSize));
+    for (let at = 0; at < slots.length; at += Math.ceil(spec.valueSize / 8) * 8) slots.set(value, at);
+    return mapUpdate(fd, key, slots, flags);
   }
 
   delete(name: string, key: Uint8Array): number {

@@ -1,5 +1,7 @@
+import { existsSync, readdirSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { kernelAvailable } from './kernel.ts';
+import { possibleCpus } from './kernel-maps.ts';
 import { hex, unhex } from './libc.ts';
 import { KernelObject } from './load.ts';
 import { assembled, I, type RawMap, type RawProgram, rawSpec } from './raw-spec.ts';
@@ -251,5 +253,64 @@ describe('events', () => {
     );
     expect(object.pushUserRecord('urb', Uint8Array.of(1, 2, 3))).toBe(true);
     expect(object.pushUserRecord('urb', new Uint8Array(4096 - 16))).toBe(false);
+  });
+});
+
+describe('what an object needs beside instructions', () => {
+  test('kfuncs are found by name in the BTF of the running kernel', (ctx) => {
+    if (!available.ok) ctx.skip(`no kernel: ${available.reason}`);
+    if (!existsSync('/sys/kernel/btf/vmlinux')) ctx.skip('no /sys/kernel/btf/vmlinux');
+    // bpf_xdp_metadata_rx_hash(ctx, &hash, &type) gives -EOPNOTSUPP (-95) where no driver answers
+    const spec = rawSpec([
+      xdp('rx_hash', I.movReg(2, 10), I.add(2, -4), I.movReg(3, 10), I.add(3, -8), I.kfunc(0), I.exit()),
+    ]);
+    spec.kfuncs.push({ name: 'bpf_xdp_metadata_rx_hash', weak: false, btfTypeId: 0 });
+    const object = new KernelObject(spec);
+    onTestFinished(() => object.close());
+    expect(object.refused.rx_hash?.log).toMatch(/metadata kfuncs require device-bound program/);
+  });
+
+  test('an unknown kfunc is named', (ctx) => {
+    if (!available.ok) ctx.skip(`no kernel: ${available.reason}`);
+    const spec = rawSpec([xdp('none', I.kfunc(0), I.exit())]);
+    spec.kfuncs.push({ name: 'bpf_no_such_kfunc', weak: false, btfTypeId: 0 });
+    expect(() => new KernelObject(spec)).toThrow('no kfunc bpf_no_such_kfunc');
+  });
+
+  test('a value of one slot goes to every CPU of a per-CPU map', (ctx) => {
+    const object = load(ctx, [], [{ name: 'p', type: 'percpu_hash', keySize: 4, valueSize: 4, maxEntries: 4 }]);
+    object.update('p', new Uint8Array(4), Uint8Array.of(1, 2, 3, 4));
+    const cpus = possibleCpus();
+    expect(object.dump().p?.entries).toEqual([['00000000', Array(cpus).fill('01020304')]]);
+    expect(object.lookup('p', new Uint8Array(4))).toHaveLength(cpus * 8);
+  });
+
+  test('close() gives every file descriptor back', (ctx) => {
+    if (!available.ok) ctx.skip(`no kernel: ${available.reason}`);
+    const open = () => readdirSync('/proc/self/fd').length;
+    const before = open();
+    const object = new KernelObject(
+      rawSpec(
+        [xdp('ret', I.mov(0, 1), I.exit())],
+        [
+          { name: 'rb', type: 'ringbuf', keySize: 0, valueSize: 0, maxEntries: 4096 },
+          { name: 'events', type: 'perf_event_array', keySize: 4, valueSize: 4, maxEntries: 0 },
+          { name: 'a', type: 'array', keySize: 4, valueSize: 4, maxEntries: 1 },
+        ],
+      ),
+    );
+    expect(open()).toBeGreaterThan(before + 3);
+    object.close();
+    expect(open()).toBe(before);
+  });
+
+  test('a map that the kernel refuses is named with its errno, and nothing stays open', (ctx) => {
+    if (!available.ok) ctx.skip(`no kernel: ${available.reason}`);
+    const before = readdirSync('/proc/self/fd').length;
+    const map = { name: 'big', type: 'array', keySize: 8, valueSize: 4, maxEntries: 1 } as const;
+    expect(() => new KernelObject(rawSpec([], [{ ...map, keySize: 4, name: 'ok' }, map]))).toThrow(
+      'map big (array): Invalid argument (EINVAL)',
+    );
+    expect(readdirSync('/proc/self/fd').length).toBe(before);
   });
 });

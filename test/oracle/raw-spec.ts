@@ -105,6 +105,7 @@ export const I = {
   mapValue: (dst: number, index: number, off = 0) => [...insn(0x18, dst, 6, 0, index), ...insn(0, 0, 0, 0, off)],
   imm64: (dst: number, lo: number, hi: number) => [...insn(0x18, dst, 0, 0, lo), ...insn(0, 0, 0, 0, hi)],
   call: (helper: number) => insn(0x85, 0, 0, 0, helper),
+  kfunc: (index: number) => insn(0x85, 0, 2, 0, index),
   /** if dst == 0 skip `count` slots */
   ifZero: (dst: number, count: number) => insn(0x15, dst, 0, count, 0),
   /** if dst > src skip `count` slots */

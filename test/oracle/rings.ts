@@ -107,7 +107,7 @@ export class PerfReader {
   lost = 0;
 
   /** @param pages data pages for each CPU, a power of two */
-  constructor(mapFd: number, maxEntries: number, pages = 64) {
+  constructor(mapFd: number, maxEntries: number, pages = 256) {
     this.#pages = pages;
     for (let cpu = 0; cpu < Math.min(maxEntries, possibleCpus()); cpu++) {
       const fd = openBpfOutput(cpu);

@@ -29,7 +29,10 @@ export interface SubjectObject {
   readonly refused: Readonly<Record<string, Refusal>>;
   /** BPF_PROG_TEST_RUN. */
   run(program: string, input: RunInput): RunOutput;
-  /** User-space access; per-CPU values hold one 8-byte aligned slot per CPU. Results: bytes, 0 or a negative errno. */
+  /**
+   * User-space access; results are bytes, 0 or a negative errno. Per-CPU values hold one 8-byte aligned slot per CPU; an
+   * update with a value of one slot puts it on every CPU.
+   */
   lookup(map: string, key: Uint8Array): Uint8Array | number;
   update(map: string, key: Uint8Array | undefined, value: Uint8Array, flags?: number): number;
   delete(map: string, key: Uint8Array): number;
