@@ -22,14 +22,15 @@ struct {
 } trackers SEC(".maps");
 
 struct results {
-  __s64 quotient, remainder; // of deviation by trend, rounded towards zero as C does
+  __s64 quotient, remainder; // of the deviation, towards zero as C has it
+  __s32 divisor;
   __s64 wide_quotient;
   __u32 swapped;             // the first four bytes of the packet, turned round
   __u64 swapped_wide;        // the first eight
   __u32 far_jumps;
 };
 
-struct results results;
+struct results results = {.divisor = 11};
 
 const volatile __s32 weight = -16; // negative, to have a signed divisor
 
@@ -56,7 +57,7 @@ int signed_math(struct xdp_md *ctx) {
   t->trend = -trend;
 
   results.quotient = deviation / t->step;
-  results.remainder = deviation % t->step; // smod
+  results.remainder = deviation % results.divisor; // smod
   results.wide_quotient = ((__s64)deviation << 32) / weight;
   results.swapped = __builtin_bswap32(*(__u32 *)data);
   results.swapped_wide = __builtin_bswap64(*(__u64 *)data);
