@@ -1,3 +1,4 @@
+import type { BpfMap } from '../maps/map.ts';
 import type { Machine } from './machine.ts';
 import type { Program } from './program.ts';
 
@@ -21,6 +22,17 @@ export interface PacketView {
   loadAbs?(offset: number, size: number): number;
 }
 
+/**
+ * Where the packet goes when the program returns REDIRECT. Helpers fill it, nothing but the redirect itself empties it,
+ * so a stale target can be met again. kernel: struct bpf_redirect_info
+ */
+export interface RedirectRecord {
+  /** Device number, or the key in `map`. */
+  index: number;
+  map: BpfMap | undefined;
+  flags: number;
+}
+
 /** Per-CPU state, handed to every helper body. */
 export class Cpu {
   readonly id: number;
@@ -31,6 +43,7 @@ export class Cpu {
   program: Program | undefined;
   /** Packet of the running program. */
   packet: PacketView | undefined;
+  readonly redirect: RedirectRecord = { index: 0, map: undefined, flags: 0 };
   /**
    * Calls a BPF function from a helper: `fn` is the value of an LD_IMM64 func pointer, arguments are (lo, hi) pairs.
    * Returns the low 32 bits of r0. Set by the engine that runs the program.

@@ -1,6 +1,7 @@
 import { FaultError, InternalError, LoadError } from '../base/error.ts';
 import type { BpfMap } from '../maps/map.ts';
 import type { Cpu } from './cpu.ts';
+import type { Engine } from './engine.ts';
 import { bindHelper } from './helper-call.ts';
 import { type Loop, type LoopParts, type LoopState, makeLoop } from './interpreter-loop.ts';
 import type { Machine } from './machine.ts';
@@ -55,7 +56,7 @@ function instantiateLoop(parts: LoopParts): Loop {
  * The reference engine: checks every access against the memory's regions, counts every instruction, and can stop at each.
  * One per machine.
  */
-export class Interpreter {
+export class Interpreter implements Engine {
   readonly name = 'interp';
   readonly machine: Machine;
   /** r0..r10 as lo/hi pairs, for hooks and debuggers. */

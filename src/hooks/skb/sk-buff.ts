@@ -1,0 +1,56 @@
+import type { ContextLayout } from '../../vm/prototypes/context.ts';
+
+/** struct __sk_buff; which fields a program type may read and write is the verifier's. */
+export const SK_BUFF = {
+  name: '__sk_buff',
+  size: 192,
+  fields: [
+    { name: 'len', offset: 0, size: 4 },
+    { name: 'pkt_type', offset: 4, size: 4 },
+    { name: 'mark', offset: 8, size: 4 },
+    { name: 'queue_mapping', offset: 12, size: 4 },
+    { name: 'protocol', offset: 16, size: 4 },
+    { name: 'vlan_present', offset: 20, size: 4 },
+    { name: 'vlan_tci', offset: 24, size: 4 },
+    { name: 'vlan_proto', offset: 28, size: 4 },
+    { name: 'priority', offset: 32, size: 4 },
+    { name: 'ingress_ifindex', offset: 36, size: 4 },
+    { name: 'ifindex', offset: 40, size: 4 },
+    { name: 'tc_index', offset: 44, size: 4 },
+    { name: 'cb', offset: 48, size: 4, count: 5 },
+    { name: 'hash', offset: 68, size: 4 },
+    { name: 'tc_classid', offset: 72, size: 4 },
+    { name: 'data', offset: 76, size: 4 },
+    { name: 'data_end', offset: 80, size: 4 },
+    { name: 'napi_id', offset: 84, size: 4 },
+    { name: 'family', offset: 88, size: 4 },
+    { name: 'remote_ip4', offset: 92, size: 4 },
+    { name: 'local_ip4', offset: 96, size: 4 },
+    { name: 'remote_ip6', offset: 100, size: 4, count: 4 },
+    { name: 'local_ip6', offset: 116, size: 4, count: 4 },
+    { name: 'remote_port', offset: 132, size: 4 },
+    { name: 'local_port', offset: 136, size: 4 },
+    { name: 'data_meta', offset: 140, size: 4 },
+    { name: 'flow_keys', offset: 144, size: 8 },
+    { name: 'tstamp', offset: 152, size: 8 },
+    { name: 'wire_len', offset: 160, size: 4 },
+    { name: 'gso_segs', offset: 164, size: 4 },
+    { name: 'sk', offset: 168, size: 8 },
+    { name: 'gso_size', offset: 176, size: 4 },
+    { name: 'tstamp_type', offset: 180, size: 1 },
+    { name: 'hwtstamp', offset: 184, size: 8 },
+  ],
+} as const satisfies ContextLayout;
+
+/** TC_ACT_* by number; -1 is TC_ACT_UNSPEC. */
+export const TC_ACTIONS = [
+  'TC_ACT_OK',
+  'TC_ACT_RECLASSIFY',
+  'TC_ACT_SHOT',
+  'TC_ACT_PIPE',
+  'TC_ACT_STOLEN',
+  'TC_ACT_QUEUED',
+  'TC_ACT_REPEAT',
+  'TC_ACT_REDIRECT',
+  'TC_ACT_TRAP',
+] as const;
