@@ -1,4 +1,5 @@
 // hot: no allocation, no BigInt per call
+import { E } from '../../base/errno.ts';
 import { type HelperRow, helper } from '../prototypes/helper.ts';
 
 /** Randomness and the CPU that the program runs on. */
@@ -27,5 +28,15 @@ export const cpuHelpers: readonly HelperRow[] = [
     types: 'all',
     // The lab's machine has one node.
     call: () => 0,
+  }),
+  helper({
+    id: 176,
+    name: 'bpf_get_branch_snapshot',
+    args: ['uninit_mem', 'const_size_or_zero', 'dont_care'],
+    ret: 'integer',
+    types: 'all',
+    gpl: true,
+    // The lab's CPUs record no branches.
+    call: (_cpu, _to, _size, flagsLo, flagsHi) => ((flagsLo | flagsHi) !== 0 ? -E.EINVAL : -E.ENOENT),
   }),
 ];

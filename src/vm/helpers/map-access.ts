@@ -88,14 +88,14 @@ export const mapHelpers: readonly HelperRow[] = [
     call: (cpu, map, fn, ctxLo, ctxHi, flagsLo, flagsHi) => {
       if ((flagsLo | flagsHi) !== 0) return -E.EINVAL;
       if (!map.forEach) return refused(map, 'bpf_for_each_map_elem#164');
-      return map.forEach(cpu.id, (key, value) =>
-        cpu.callback(fn, [
-          [map.handle | 0, 0],
-          [key | 0, 0],
-          [value | 0, 0],
-          [ctxLo, ctxHi],
-        ]),
-      );
+      const key: [number, number] = [0, 0];
+      const value: [number, number] = [0, 0];
+      const args = [[map.handle, 0], key, value, [ctxLo, ctxHi]] as const satisfies readonly [number, number][];
+      return map.forEach(cpu.id, (keyAt, valueAt) => {
+        key[0] = keyAt;
+        value[0] = valueAt;
+        return cpu.callback(fn, args);
+      });
     },
   }),
   helper({
