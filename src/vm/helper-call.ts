@@ -42,7 +42,8 @@ const KEYED: Partial<Record<ArgKind, { size: 'keySize' | 'valueSize'; write: boo
 export function bindHelper(row: HelperRow, machine: Machine, m: Int32Array, site: CallSite): () => void {
   const checks: (() => void)[] = [];
   const values: (() => unknown)[] = [];
-  const mapSlot = 2 + 2 * row.args.indexOf('const_map_ptr');
+  const mapPosition = row.args.indexOf('const_map_ptr') + 1;
+  const mapSlot = 2 * mapPosition;
   const memory = machine.memory;
 
   const mapAt = (slot: number, position: number): BpfMap => {
@@ -82,8 +83,8 @@ export function bindHelper(row: HelperRow, machine: Machine, m: Int32Array, site
     const keyed = KEYED[kind];
     if (fixed) unlessNull(() => check(slot, position, kind, fixed.size, fixed.write));
     else if (sized) unlessNull(() => check(slot, position, kind, m[slot + 2]! >>> 0, sized.write));
-    else if (keyed && mapSlot >= 2) {
-      unlessNull(() => check(slot, position, kind, mapAt(mapSlot, 0)[keyed.size], keyed.write));
+    else if (keyed && mapPosition > 0) {
+      unlessNull(() => check(slot, position, kind, mapAt(mapSlot, mapPosition)[keyed.size], keyed.write));
     }
   }
 

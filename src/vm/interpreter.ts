@@ -81,7 +81,7 @@ export class Interpreter implements Engine {
   /** Depth of the frame in which the current run began. */
   #runDepth = 0;
   #save = new Int32Array((MAX_DEPTH + 1) * SAVE_WORDS);
-  /** Address just above each frame's 512 bytes, by depth; each frame has pages of its own, so that overruns fault. */
+  /** Address just above each frame's 512 bytes, by depth; each frame has a page of its own, so that overruns fault. */
   #frameTop: number[] = [];
 
   constructor(machine: Machine) {
@@ -300,7 +300,8 @@ export class Interpreter implements Engine {
     const known = this.#frameTop[depth];
     if (known !== undefined) return known;
     const region = this.machine.memory.allocate(STACK_SIZE, { kind: 'stack', name: `stack frame ${depth}` });
-    const top = region.start + region.size;
+    // In the middle of its page, so that a message about an overrun can say whose it is.
+    const top = region.start + region.size / 2;
     this.machine.memory.setBounds(region, top - STACK_SIZE, top);
     // Linux leaves old bytes on the stack; a pattern makes a program that reads them easy to recognise.
     this.machine.memory.u8.fill(0xa5, top - STACK_SIZE, top);

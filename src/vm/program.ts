@@ -79,6 +79,9 @@ export interface Program extends ProgRef {
   lineAt(slot: number): SourceLine | undefined;
 }
 
+/** kernel: may_access_skb() */
+const LD_ABS_TYPES = new Set(['socket_filter', 'sched_cls', 'sched_act']);
+
 const GPL_COMPATIBLE = new Set([
   'GPL',
   'GPL v2',
@@ -130,7 +133,7 @@ export function loadProgram(machine: Machine, attr: ProgramAttr, helpers: Helper
     if (error instanceof BpfError) throw new LoadError(error.message, { program: attr.name, errno: 'EINVAL' });
     throw error;
   }
-  const invalid = validateProgram(attr.insns);
+  const invalid = validateProgram(attr.insns, { ldAbs: LD_ABS_TYPES.has(type.name) });
   if (invalid) throw fail(invalid.slot, invalid.message, invalid.errno as 'EINVAL');
 
   const used = new Set<BpfMap>();
@@ -188,7 +191,7 @@ export function loadProgram(machine: Machine, attr: ProgramAttr, helpers: Helper
     if (insn.src !== BPF_HELPER_CALL) throw fail(insn.slot, 'BPF_CALL uses reserved fields');
     const row = helpers.helper(insn.imm, type.name);
     if (!row) {
-      const name = helperName(insn.imm);
+      const name = helperName(insn.imm)?.name;
       // kernel: check_helper_call()
       throw fail(
         insn.slot,
