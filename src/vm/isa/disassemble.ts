@@ -140,16 +140,23 @@ function alu(insn: Insn): string {
   }
   if (op === BPF_NEG) return `${r}${dst} = -${r}${dst}`;
   const byRegister = bpfSrc(opcode) === BPF_X;
-  if (wide && op === BPF_MOV && byRegister) {
-    if (off === BPF_ADDR_SPACE_CAST) return `r${dst} = addr_space_cast(r${src}, ${imm >>> 16}, ${imm & 0xffff})`;
-    if (off === BPF_ADDR_PERCPU) return `r${dst} = &(void __percpu *)(r${src})`;
-  }
+  if (isAddrSpaceCast(insn)) return addrSpaceCastText(insn, String);
+  if (wide && op === BPF_MOV && byRegister && off === BPF_ADDR_PERCPU) return `r${dst} = &(void __percpu *)(r${src})`;
   const row = aluRow.get(op);
   const signedForm = off === 1 && (op === BPF_DIV || op === BPF_MOD);
   const symbol = row === undefined ? '(null)' : signedForm && 'signed' in row ? row.signed : row.symbol;
   if (!byRegister) return `${r}${dst} ${symbol} ${imm}`;
   const cast = op === BPF_MOV && (off === 8 || off === 16 || off === 32) ? `(s${off})` : '';
   return `${r}${dst} ${symbol} ${cast}${r}${src}`;
+}
+
+function isAddrSpaceCast(insn: Insn): boolean {
+  return insn.opcode === (BPF_ALU64 | BPF_MOV | BPF_X) && insn.off === BPF_ADDR_SPACE_CAST;
+}
+
+function addrSpaceCastText(insn: Insn, number: (value: number) => string): string {
+  const { dst, src, imm } = insn;
+  return `r${dst} = addr_space_cast(r${src}, ${number(imm >>> 16)}, ${number(imm & 0xffff)})`;
 }
 
 function stx(insn: Insn): string {
@@ -254,6 +261,7 @@ function disassembleLlvm(insn: Insn, context: DisassembleContext): string {
   switch (cls) {
     case BPF_ALU:
     case BPF_ALU64: {
+      if (isAddrSpaceCast(insn)) return addrSpaceCastText(insn, hex);
       const text = alu(insn);
       const constant = bpfSrc(opcode) !== BPF_X && bpfOp(opcode) !== BPF_NEG && bpfOp(opcode) !== BPF_END;
       return constant ? `${text.slice(0, text.lastIndexOf(' '))} ${llvmHex(imm)}` : text;

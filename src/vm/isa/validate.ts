@@ -297,9 +297,10 @@ function reachableSlots(s: Slots): Uint8Array {
 }
 
 /**
- * Frames of the deepest call chain from main, over all calls present, executed or not. The kernel does this after
- * everything else. Function pointers count as calls.
- * kernel: check_max_stack_depth()
+ * Frames of the deepest call chain from main, over all calls present; function pointers count as calls. The words are
+ * those for a chain that is executed; of one that never is, the kernel says after all else that it has `8 frames` and is
+ * `too deep !`, with the same errno.
+ * kernel: setup_func_entry(), check_max_stack_depth()
  */
 function checkCallDepth(bytes: Uint8Array): InsnError | undefined {
   const s = slotsOf(bytes);
@@ -325,7 +326,7 @@ function checkCallDepth(bytes: Uint8Array): InsnError | undefined {
     deepest[subprog] = frames;
     for (const call of calls[subprog]!) {
       if (frames + 1 > MAX_CALL_FRAMES) {
-        failed ??= error(call.slot, `the call stack of ${frames + 1} frames is too deep !`, 'E2BIG');
+        failed ??= error(call.slot, `the call stack of ${frames + 1} frames is too deep`, 'E2BIG');
         return;
       }
       walk(call.callee, frames + 1);
