@@ -54,5 +54,5 @@ if [ $same_tools = 1 ]; then
   echo "progs: $count objects rebuilt, same bytes"
 else
   echo "progs: built with $(paste -sd, BUILT_WITH); here is $(paste -sd, "$out/BUILT_WITH")"
-  echo "progs: $count objects rebuilt, same bytes except for: ${other_bytes:- none} (same sections and symbols)"
+  echo "progs: $count objects rebuilt, same bytes except for:${other_bytes:- none} (same sections and symbols)"
 fi
