@@ -77,7 +77,8 @@ export class Btf {
   #names: Map<string, number[]> | undefined;
 
   constructor(bytes: Uint8Array) {
-    this.bytes = bytes.slice();
+    // Not slice(): a Buffer's would share the memory.
+    this.bytes = new Uint8Array(bytes);
     this.#view = new DataView(this.bytes.buffer);
     const { littleEndian, typeStart, typeEnd, strStart, strEnd } = readHeader(this.#view);
     this.littleEndian = littleEndian;

@@ -38,7 +38,9 @@ export interface OpenOptions {
  */
 export function openObject(bytes: Uint8Array, options: OpenOptions = {}): OpenedObject {
   const file = options.file ?? (options.name ? `${options.name}.o` : 'object');
-  return withFile(file, () => open(bytes, file, options));
+  // A Buffer's slice() would share memory with the file; a plain view copies.
+  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return withFile(file, () => open(plain, file, options));
 }
 
 /** Adds the file name to errors of the loader, and turns anything else that damaged input provokes into one. */
