@@ -49,7 +49,7 @@ export function parseIp4(text: string): Uint8Array {
 }
 
 /** Four bytes at `offset` as a dotted quad. */
-export function formatIp4(bytes: Uint8Array, offset = 0): string {
+export function formatIp4(bytes: ArrayLike<number>, offset = 0): string {
   return `${bytes[offset]}.${bytes[offset + 1]}.${bytes[offset + 2]}.${bytes[offset + 3]}`;
 }
 
