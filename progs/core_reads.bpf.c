@@ -41,7 +41,7 @@ struct iphdr___lab {
 enum xdp_action___lab { XDP_DROP___lab = 1, XDP_PASS___lab = 2, XDP_REDIRECT___lab = 4 };
 
 struct report {
-  __u32 ctx_bytes, ifindex_at, eth_bytes, proto_at, ip_bytes, ttl_at;
+  __u32 data_bytes, ifindex_at, eth_bytes, proto_at, ip_bytes, ttl_at;
   __u32 has_rx_queue, has_ip_type, has_redirect, redirect;
 };
 
@@ -51,7 +51,7 @@ __u64 version_sum, ihl_sum;
 
 SEC("xdp")
 int core_reads(struct xdp_md___lab *ctx) {
-  report.ctx_bytes = bpf_core_field_size(ctx->data) * 5;
+  report.data_bytes = bpf_core_field_size(ctx->data);
   report.ifindex_at = bpf_core_field_offset(struct xdp_md___lab, ingress_ifindex);
   report.eth_bytes = bpf_core_type_size(struct ethhdr___lab);
   report.proto_at = bpf_core_field_offset(struct ethhdr___lab, h_proto);

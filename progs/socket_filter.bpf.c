@@ -1,7 +1,9 @@
 // A socket filter: its return value is how many bytes of the packet the socket gets, 0 none. Reads the packet with the
-// old load instructions (LD_ABS, LD_IND), which need no bounds check: past the end they end the program with 0.
+// old load instructions (LD_ABS, LD_IND), which need no bounds check: past the end they end the program with 0. Offsets
+// from SKF_NET_OFF on count from the IP header, wherever the socket's data begin (packet sockets: at the MAC header).
 //
 //   bpflab run progs/socket_filter.bpf.o --in capture.pcap
+#include <linux/filter.h>
 #include "packet.h"
 
 // Their results come in host byte order.
@@ -18,19 +20,22 @@ struct {
 
 const volatile __u32 snaplen = 96;
 
+__u32 first_bytes; // of the last packet, where the socket's data begin
+
 SEC("socket")
 int socket_filter(struct __sk_buff *skb) {
-  if (skb->protocol != bpf_htons(ETH_P_IP) || load_half(skb, 12) != ETH_P_IP) return 0;
-  __u32 ihl = (load_byte(skb, ETH_HLEN) & 15) * 4;
-  __u32 destination = load_word(skb, ETH_HLEN + 16);
+  first_bytes = load_word(skb, 0);
+  if (skb->protocol != bpf_htons(ETH_P_IP)) return 0;
+  __u32 destination = load_word(skb, SKF_NET_OFF + 16);
   __u64 one = 1, *count = bpf_map_lookup_elem(&destinations, &destination);
   if (count)
     __sync_fetch_and_add(count, 1);
   else
     bpf_map_update_elem(&destinations, &destination, &one, BPF_NOEXIST);
 
-  if (load_byte(skb, ETH_HLEN + 9) != IPPROTO_UDP) return 0xffff;
-  __u32 port = load_half(skb, ETH_HLEN + ihl + 2); // LD_IND: the offset is in a register
+  if (load_byte(skb, SKF_NET_OFF + 9) != IPPROTO_UDP) return 0xffff;
+  __u64 ihl = (load_byte(skb, SKF_NET_OFF) & 15) * 4;
+  __u32 port = load_half(skb, SKF_NET_OFF + ihl + 2); // LD_IND: the offset is in a register
   return port == 53 ? 0xffff : snaplen;
 }
 
