@@ -37,7 +37,7 @@ export interface KernelMap {
 
 /** Our loader's output, loaded into the running kernel. `close()` gives every file descriptor back. */
 export class KernelObject implements SubjectObject {
-  readonly maps: readonly KernelMap[];
+  readonly #maps: KernelMap[] = [];
   readonly refused: Record<string, Refusal> = {};
   /** Verifier logs by program, where a log level was asked for. */
   readonly logs: Record<string, string> = {};
@@ -51,8 +51,7 @@ export class KernelObject implements SubjectObject {
   constructor(spec: ObjectSpec, options: LoadOptions & { readonly logLevel?: number } = {}) {
     pinToCpu(0);
     this.#spec = spec;
-    const maps: KernelMap[] = [];
-    this.maps = maps;
+    const maps = this.#maps;
     try {
       const btfFd = this.#loadBtf();
       for (const map of spec.maps) maps.push(this.#createMap(map, btfFd));
@@ -71,6 +70,10 @@ export class KernelObject implements SubjectObject {
 
   get programs(): readonly string[] {
     return [...this.#programs.keys()];
+  }
+
+  get maps(): readonly string[] {
+    return this.#maps.map(({ spec }) => spec.name);
   }
 
   #keep(fd: number, what: string): number {
@@ -119,7 +122,7 @@ export class KernelObject implements SubjectObject {
     if (spec.frozen) this.#check(mapFreeze(fd), `freezing ${spec.name}`);
     for (const { slot, map } of spec.values ?? []) {
       if (map === undefined) continue;
-      this.#check(mapUpdate(fd, u32(slot), u32(this.maps[map]!.fd)), `slot ${slot} of ${spec.name}`);
+      this.#check(mapUpdate(fd, u32(slot), u32(this.#maps[map]!.fd)), `slot ${slot} of ${spec.name}`);
     }
     if (spec.typeId === TYPE.ringbuf) this.#rings.set(spec.name, new RingReader(fd, maxEntries));
     if (spec.typeId === TYPE.user_ringbuf) this.#userRings.set(spec.name, new UserRingWriter(fd, maxEntries));
@@ -148,7 +151,7 @@ export class KernelObject implements SubjectObject {
       name: prog.name,
       expectedAttachType: prog.expectedAttachType,
       flags: prog.flags | (options.progFlags ?? 0),
-      fds: this.maps.map((map) => map.fd),
+      fds: this.#maps.map((map) => map.fd),
       ...(btfFd > 0 ? { btfFd } : {}),
       ...(funcInfo ? { funcInfo: { recordSize: 8, bytes: funcInfoRecords(prog) } } : {}),
       ...(options.logLevel ? { logLevel: options.logLevel } : {}),
@@ -170,9 +173,8 @@ export class KernelObject implements SubjectObject {
   }
 
   map(name: string): KernelMap {
-    const map = this.maps.find(({ spec }) => spec.name === name);
-    if (!map)
-      throw new Error(`kernel: no map ${name}; there are: ${this.maps.map(({ spec }) => spec.name).join(', ')}`);
+    const map = this.#maps.find(({ spec }) => spec.name === name);
+    if (!map) throw new Error(`kernel: no map ${name}; there are: ${this.maps.join(', ')}`);
     return map;
   }
 
@@ -218,7 +220,7 @@ export class KernelObject implements SubjectObject {
   dump(): Record<string, MapDump> {
     const names = new Map([...this.#programs].map(([name, { id }]) => [id, name]));
     return Object.fromEntries(
-      this.maps.map((map) => {
+      this.#maps.map((map) => {
         const { name, type } = map.spec;
         const ring = this.#rings.get(name);
         if (ring) return [name, { type, entries: ring.read().map((record) => ['', hex(record)] as const) }];

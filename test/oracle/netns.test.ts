@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest';
 import { kernelAvailable } from './kernel.ts';
 import { KernelObject } from './load.ts';
-import { enterNetns } from './netns.ts';
+import { enterNetns, netnsAvailable } from './netns.ts';
 import { assembled, I, rawSpec } from './raw-spec.ts';
 
 test('a fresh network namespace has loopback and what the test makes, and test runs see its devices', (ctx) => {
   const available = kernelAvailable();
   if (!available.ok) ctx.skip(`no kernel: ${available.reason}`);
+  if (!netnsAvailable()) ctx.skip('no ip command, or not root');
   const netns = enterNetns();
   try {
     const [a, b] = netns.veth('oracle0', 'oracle1');

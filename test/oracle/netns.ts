@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { errnoText } from '../../src/base/errno.ts';
 import { syscall } from './libc.ts';
@@ -14,6 +14,14 @@ export interface Netns {
   ifindex(device: string): number;
   /** Back to the namespace from before. */
   leave(): void;
+}
+
+let usable: boolean | undefined;
+
+/** Is there an `ip` to set a namespace up with, and are we root? */
+export function netnsAvailable(): boolean {
+  usable ??= process.getuid?.() === 0 && spawnSync('ip', ['-V']).status === 0;
+  return usable;
 }
 
 /**

@@ -33,7 +33,7 @@ describe('recorded answers', () => {
   test('a kernel that answers otherwise than before is an error that says where, until BPFLAB_RECORD=1', () => {
     const where = folder();
     recorded('a', () => [{ retval: 2 }], where);
-    expect(() => recorded('a', () => [{ retval: 3 }], where)).toThrow('$[0].retval: 2 instead of 3');
+    expect(() => recorded('a', () => [{ retval: 3 }], where)).toThrow('$[0].retval: 3 instead of 2');
     expect(readFileSync(join(where, 'a.json'), 'utf8')).toBe('[\n{"retval":2}\n]\n');
     vi.stubEnv('BPFLAB_RECORD', '1');
     expect(recorded('a', () => [{ retval: 3 }], where).answer).toEqual([{ retval: 3 }]);
@@ -48,10 +48,10 @@ describe('recorded answers', () => {
 
   test.each([
     [{ a: [1, 2] }, { a: [1, 2] }, undefined],
-    [{ a: [1, 2] }, { a: [1] }, '$.a[1]: 2 instead of nothing'],
-    [{ a: 1 }, { a: 1, b: null }, '$.b: nothing instead of null'],
-    [[1], { 0: 1 }, '$: [1] instead of {"0":1}'],
-    ['x', 'y', '$: "x" instead of "y"'],
+    [{ a: [1, 2] }, { a: [1] }, '$.a[1]: nothing instead of 2'],
+    [{ a: 1 }, { a: 1, b: null }, '$.b: null instead of nothing'],
+    [[1], { 0: 1 }, '$: {"0":1} instead of [1]'],
+    ['x', 'y', '$: "y" instead of "x"'],
   ])('the first difference of %j and %j is %s', (a, b, where) => {
     expect(firstDifference(a, b)).toBe(where);
   });

@@ -62,7 +62,7 @@ export function firstDifference(expected: unknown, actual: unknown, path = '$'):
     }
     return undefined;
   }
-  return `${path}: ${short(expected)} instead of ${short(actual)}`;
+  return `${path}: ${short(actual)} instead of ${short(expected)}`;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

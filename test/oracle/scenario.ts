@@ -37,7 +37,9 @@ export function play(subject: Subject, scenario: Scenario): Answer {
 }
 
 function playProgram(subject: Subject, scenario: Scenario, program: string): ProgramAnswer {
-  const object = subject.load(scenario.spec);
+  // Prog arrays want their targets; else one program is enough.
+  const slots = scenario.spec.maps.some(({ values }) => values?.some((slot) => slot.program !== undefined));
+  const object = subject.load(scenario.spec, slots ? {} : { programs: [program] });
   try {
     const refusal = object.refused[program];
     if (refusal) return { refused: refusal.errno, runs: [], maps: {} };

@@ -25,6 +25,8 @@ export interface LoadOptions {
 export interface SubjectObject {
   /** Names of the programs that were accepted. */
   readonly programs: readonly string[];
+  /** Names of its maps. */
+  readonly maps: readonly string[];
   /** The others, with their reason. */
   readonly refused: Readonly<Record<string, Refusal>>;
   /** BPF_PROG_TEST_RUN. */
