@@ -28,6 +28,7 @@ export const ERRNOS = [
   { name: 'EBADMSG', code: 74, text: 'Bad message' },
   { name: 'EOVERFLOW', code: 75, text: 'Value too large for defined data type' },
   { name: 'EILSEQ', code: 84, text: 'Invalid or incomplete multibyte or wide character' },
+  { name: 'ENOTSOCK', code: 88, text: 'Socket operation on non-socket' },
   { name: 'EMSGSIZE', code: 90, text: 'Message too long' },
   { name: 'EPROTONOSUPPORT', code: 93, text: 'Protocol not supported' },
   { name: 'EOPNOTSUPP', code: 95, text: 'Operation not supported' },

@@ -5,14 +5,18 @@ import type { MapAttr, MapEnv } from './map.ts';
 import {
   accessFlagsOk,
   BPF_F_ACCESS_MASK,
+  BPF_F_CLONE,
   BPF_F_INNER_MAP,
   BPF_F_MMAPABLE,
   BPF_F_NO_COMMON_LRU,
   BPF_F_NO_PREALLOC,
+  BPF_F_NO_USER_CONV,
   BPF_F_NUMA_NODE,
   BPF_F_PRESERVE_ELEMS,
   BPF_F_RDONLY,
   BPF_F_RDONLY_PROG,
+  BPF_F_SEGV_ON_FAULT,
+  BPF_F_STACK_BUILD_ID,
   BPF_F_WRONLY,
   BPF_F_WRONLY_PROG,
   BPF_F_ZERO_SEED,
@@ -26,6 +30,10 @@ const KMALLOC_MAX = 1 << 22;
 /** Fixed part of the kernel's struct htab_elem, and of an LPM node. */
 const HTAB_ELEM = 48;
 const LPM_KEY_MAX = 4 + 256;
+/** kernel: CONFIG_NR_CPUS of Debian's amd64 kernel */
+const NR_CPUS = 8192;
+/** kernel: sysctl_perf_event_max_stack */
+const STACK_DEPTH = 127;
 
 function only(attr: MapAttr, allowed: number): boolean {
   return ((attr.flags ?? 0) & ~allowed) === 0;
@@ -112,13 +120,63 @@ export function checkRingbuf(attr: MapAttr): Errno {
   return size === 0 || size % 4096 !== 0 || 2 ** Math.round(Math.log2(size)) !== size ? -E.EINVAL : 0;
 }
 
-/** kernel: dev_map_alloc_check(), cpu_map_alloc(), xsk_map_alloc(); sizes of the value as given */
-export function checkRedirectMap(attr: MapAttr, valueSizes: readonly number[], flags: number): Errno {
+/** kernel: dev_map_alloc_check() */
+export function checkDevmap(attr: MapAttr): Errno {
+  if (attr.type === 'devmap_hash' && attr.maxEntries > 2 ** 31) return -E.EINVAL;
+  return checkRedirectMap(attr, [4, 8], BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY);
+}
+
+/** kernel: cpu_map_alloc() */
+export function checkCpumap(attr: MapAttr): Errno {
+  return checkRedirectMap(attr, [4, 8], BPF_F_NUMA_NODE) || (attr.maxEntries > NR_CPUS ? -E.E2BIG : 0);
+}
+
+/** kernel: xsk_map_alloc() */
+export function checkXskmap(attr: MapAttr): Errno {
+  return checkRedirectMap(attr, [4], BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY);
+}
+
+function checkRedirectMap(attr: MapAttr, valueSizes: readonly number[], flags: number): Errno {
   if (attr.maxEntries === 0 || attr.keySize !== 4 || !valueSizes.includes(attr.valueSize)) return -E.EINVAL;
   return only(attr, flags) ? 0 : -E.EINVAL;
 }
 
-export const DEVMAP_FLAGS = BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY;
+/** kernel: stack_map_alloc() */
+export function checkStackTrace(attr: MapAttr): Errno {
+  const flags = attr.flags ?? 0;
+  const entry = flags & BPF_F_STACK_BUILD_ID ? 32 : 8;
+  if (!only(attr, BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_STACK_BUILD_ID)) return -E.EINVAL;
+  if (attr.maxEntries === 0 || attr.keySize !== 4 || attr.valueSize < 8 || attr.valueSize % 8 !== 0) return -E.EINVAL;
+  return attr.valueSize % entry !== 0 || attr.valueSize / entry > STACK_DEPTH ? -E.EINVAL : 0;
+}
+
+/** kernel: cgroup_storage_map_alloc() */
+export function checkCgroupStorage(attr: MapAttr): Errno {
+  const flags = attr.flags ?? 0;
+  if (attr.keySize !== 8 && attr.keySize !== 16) return -E.EINVAL;
+  if (attr.valueSize === 0) return -E.EINVAL;
+  if (attr.type === 'percpu_cgroup_storage' && attr.valueSize > PERCPU_MAX) return -E.E2BIG;
+  if (!only(attr, BPF_F_ACCESS_MASK | BPF_F_NUMA_NODE) || !accessFlagsOk(flags)) return -E.EINVAL;
+  return attr.maxEntries === 0 ? 0 : -E.EINVAL;
+}
+
+/** kernel: bpf_local_storage_map_alloc_check() */
+export function checkLocalStorage(attr: MapAttr): Errno {
+  const flags = attr.flags ?? 0;
+  const allowed = BPF_F_NO_PREALLOC | BPF_F_CLONE | BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_NUMA_NODE;
+  if (!only(attr, allowed) || !(flags & BPF_F_NO_PREALLOC) || attr.maxEntries !== 0) return -E.EINVAL;
+  return attr.keySize !== 4 || attr.valueSize === 0 || !attr.btf?.key || !attr.btf.value ? -E.EINVAL : 0;
+}
+
+/** kernel: arena_map_alloc() */
+export function checkArena(attr: MapAttr): Errno {
+  const flags = attr.flags ?? 0;
+  if (attr.keySize !== 0 || attr.valueSize !== 0 || attr.maxEntries === 0) return -E.EINVAL;
+  if (!(flags & BPF_F_MMAPABLE) || !only(attr, BPF_F_SEGV_ON_FAULT | BPF_F_MMAPABLE | BPF_F_NO_USER_CONV)) {
+    return -E.EINVAL;
+  }
+  return attr.maxEntries > 1 << 20 ? -E.E2BIG : 0;
+}
 
 /** Checks that come before the type is looked at. */
 export function checkBeforeType(env: MapEnv, attr: MapAttr): Errno {

@@ -14,6 +14,8 @@ export interface EntryShape {
   readonly slotStride: number;
   /** LRU links in front of each entry. */
   readonly links: boolean;
+  /** May programs store into values? Default true. */
+  readonly writable?: boolean;
 }
 
 /** Entries and values of a hash in one piece; entries are laid out as ENTRY says, values apart from them. */
@@ -44,6 +46,7 @@ export class EntryChunk {
       this.#values = regions.allocate(this.#valueStride * count, {
         kind: 'map_value',
         name: shape.name,
+        writable: shape.writable !== false,
         stride: shape.slotStride,
         elementSize: shape.valueSize,
       }).start;

@@ -204,10 +204,13 @@ export abstract class HashTable extends MapBase {
     };
   }
 
+  /** Every linked entry in walking order. */
+  protected *linked(): IterableIterator<number> {
+    for (let bucket = 0; bucket <= this.#mask; bucket++) yield* this.bucketEntries(bucket);
+  }
+
   /** Calls `visit` with the value of each linked entry. */
   protected eachValue(visit: (value: number) => void): void {
-    for (let bucket = 0; bucket <= this.#mask; bucket++) {
-      for (const entry of this.bucketEntries(bucket)) visit(this.valueAddress(entry));
-    }
+    for (const entry of this.linked()) visit(this.valueAddress(entry));
   }
 }

@@ -30,6 +30,7 @@ export abstract class MapBase implements BpfMap {
   readonly innerMap: BpfMap | undefined = undefined;
   readonly handle: number;
   frozen = false;
+  writableMappings = 0;
   abstract readonly sys: MapSyscalls;
 
   protected readonly env: MapEnv;

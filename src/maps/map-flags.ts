@@ -22,6 +22,8 @@ export const BPF_F_LINK = 1 << 13;
 export const BPF_F_PATH_FD = 1 << 14;
 export const BPF_F_VTYPE_BTF_OBJ_FD = 1 << 15;
 export const BPF_F_TOKEN_FD = 1 << 16;
+export const BPF_F_SEGV_ON_FAULT = 1 << 17;
+export const BPF_F_NO_USER_CONV = 1 << 18;
 
 /** kernel: BPF_F_ACCESS_MASK */
 export const BPF_F_ACCESS_MASK = BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;

@@ -2,17 +2,114 @@ import type { Errno } from '../base/errno.ts';
 import { E, errnoName, errnoText } from '../base/errno.ts';
 import { BpfError, MapError } from '../base/error.ts';
 import { createArray, createPercpuArray } from './array.ts';
-import { checkArray, checkBeforeType, checkBtf, checkHash, checkHashBuckets, checkName } from './create-checks.ts';
+import { createBloom } from './bloom.ts';
+import { createCpumap } from './cpumap.ts';
+import {
+  checkArena,
+  checkArray,
+  checkBeforeType,
+  checkBloom,
+  checkBtf,
+  checkCgroupStorage,
+  checkCpumap,
+  checkDevmap,
+  checkFdArray,
+  checkFdHash,
+  checkHash,
+  checkHashBuckets,
+  checkLocalStorage,
+  checkLpmTrie,
+  checkName,
+  checkQueue,
+  checkRingbuf,
+  checkStackTrace,
+  checkXskmap,
+} from './create-checks.ts';
+import { createDevmap, createDevmapHash } from './devmap.ts';
+import { createCgroupArray, createPerfEventArray, createProgArray } from './fd-array.ts';
 import { createHash, createPercpuHash } from './hash.ts';
+import { createLpmTrie } from './lpm.ts';
+import { createLruHash, createLruPercpuHash } from './lru.ts';
 import type { BpfMap, MapAttr, MapEnv, MapTypeRow } from './map.ts';
 import { BPF_F_TOKEN_FD } from './map-flags.ts';
+import { createArrayOfMaps, createHashOfMaps } from './map-in-map.ts';
+import { createArena, createCgroupStorage, createStackTrace } from './passive-maps.ts';
+import { createQueueStack } from './queue-stack.ts';
+import { createRingbuf, createUserRingbuf } from './ringbuf.ts';
+import { createXskmap } from './xskmap.ts';
+
+const NEVER_FILLED = 'no program of the lab fills it';
 
 /** enum bpf_map_type of Linux 6.18. */
 export const MAP_TYPES: readonly MapTypeRow[] = [
   { id: 1, name: 'hash', since: '3.19', check: checkHash, checkSize: checkHashBuckets, create: createHash },
   { id: 2, name: 'array', since: '3.19', check: checkArray, create: createArray },
+  { id: 3, name: 'prog_array', since: '4.2', check: checkFdArray, create: createProgArray },
+  { id: 4, name: 'perf_event_array', since: '4.3', check: checkFdArray, create: createPerfEventArray },
   { id: 5, name: 'percpu_hash', since: '4.6', check: checkHash, checkSize: checkHashBuckets, create: createPercpuHash },
   { id: 6, name: 'percpu_array', since: '4.6', check: checkArray, create: createPercpuArray },
+  {
+    id: 7,
+    name: 'stack_trace',
+    since: '4.6',
+    checkSize: checkStackTrace,
+    create: createStackTrace,
+    partly: NEVER_FILLED,
+  },
+  { id: 8, name: 'cgroup_array', since: '4.8', check: checkFdArray, create: createCgroupArray },
+  { id: 9, name: 'lru_hash', since: '4.10', check: checkHash, checkSize: checkHashBuckets, create: createLruHash },
+  {
+    id: 10,
+    name: 'lru_percpu_hash',
+    since: '4.10',
+    check: checkHash,
+    checkSize: checkHashBuckets,
+    create: createLruPercpuHash,
+  },
+  { id: 11, name: 'lpm_trie', since: '4.11', checkSize: checkLpmTrie, create: createLpmTrie },
+  { id: 12, name: 'array_of_maps', since: '4.12', check: checkFdArray, create: createArrayOfMaps },
+  {
+    id: 13,
+    name: 'hash_of_maps',
+    since: '4.12',
+    check: checkFdHash,
+    checkSize: checkHashBuckets,
+    create: createHashOfMaps,
+  },
+  { id: 14, name: 'devmap', since: '4.14', check: checkDevmap, create: createDevmap },
+  { id: 15, name: 'sockmap', since: '4.14' },
+  { id: 16, name: 'cpumap', since: '4.15', checkSize: checkCpumap, create: createCpumap },
+  { id: 17, name: 'xskmap', since: '4.18', checkSize: checkXskmap, create: createXskmap },
+  { id: 18, name: 'sockhash', since: '4.18' },
+  {
+    id: 19,
+    name: 'cgroup_storage',
+    since: '4.19',
+    checkSize: checkCgroupStorage,
+    create: createCgroupStorage,
+    partly: NEVER_FILLED,
+  },
+  { id: 20, name: 'reuseport_sockarray', since: '4.19' },
+  {
+    id: 21,
+    name: 'percpu_cgroup_storage',
+    since: '4.20',
+    checkSize: checkCgroupStorage,
+    create: createCgroupStorage,
+    partly: NEVER_FILLED,
+  },
+  { id: 22, name: 'queue', since: '4.20', check: checkQueue, create: createQueueStack },
+  { id: 23, name: 'stack', since: '4.20', check: checkQueue, create: createQueueStack },
+  { id: 24, name: 'sk_storage', since: '5.2', check: checkLocalStorage },
+  { id: 25, name: 'devmap_hash', since: '5.4', check: checkDevmap, create: createDevmapHash },
+  { id: 26, name: 'struct_ops', since: '5.6' },
+  { id: 27, name: 'ringbuf', since: '5.8', checkSize: checkRingbuf, create: createRingbuf },
+  { id: 28, name: 'inode_storage', since: '5.10', check: checkLocalStorage },
+  { id: 29, name: 'task_storage', since: '5.11', check: checkLocalStorage },
+  { id: 30, name: 'bloom_filter', since: '5.16', check: checkBloom, create: createBloom },
+  { id: 31, name: 'user_ringbuf', since: '6.1', checkSize: checkRingbuf, create: createUserRingbuf },
+  { id: 32, name: 'cgrp_storage', since: '6.2', check: checkLocalStorage },
+  { id: 33, name: 'arena', since: '6.9', checkSize: checkArena, create: createArena, partly: 'no mmap, no pages' },
 ];
 
 const byName = new Map(MAP_TYPES.map((row) => [row.name, row]));

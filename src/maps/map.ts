@@ -17,8 +17,9 @@ export interface MapAttr {
   /** bloom_filter: number of hash functions. */
   readonly mapExtra?: bigint;
   readonly numaNode?: number;
-  /** Template of the inner maps (maps of maps). */
+  /** Template of the inner maps (maps of maps), or its descriptor. */
   readonly innerMap?: BpfMap;
+  readonly innerMapFd?: number;
   /** Special fields that BTF finds in the value. */
   readonly fields?: SpecialFields;
   /** True when key/value BTF types were given (queue, stack and ring buffers refuse them). */
@@ -99,6 +100,8 @@ export interface BpfMap extends FdObject {
   /** Address of the descriptor; programs hold it as `struct bpf_map *`. 64-byte aligned, in a `map_desc` region. */
   readonly handle: number;
   frozen: boolean;
+  /** Writable mappings of user space; while there are any, the map cannot be frozen. */
+  writableMappings: number;
 
   /** bpf_map_lookup_elem: address of the value (per-CPU maps: of this CPU's slot), or 0. */
   lookup?(key: number, cpu: number): number;
@@ -122,6 +125,15 @@ export interface BpfMap extends FdObject {
   /** The user (system call) side of this type. */
   readonly sys: MapSyscalls;
 
+  /** prog_array: the program that a tail call to this index (unsigned 32 bits) enters. */
+  progAt?(index: number): ProgRef | undefined;
+  /**
+   * prog_array: a program that uses the map is loaded; -EINVAL when it does not go together with the programs that the
+   * map belongs to (kernel: bpf_prog_map_compatible).
+   */
+  bindProgram?(prog: ProgRef): Errno;
+  /** A map file (see MapSyscalls.update) was closed. kernel: ops->map_release */
+  fileClosed?(file: object): void;
   /** The last descriptor of user space was closed while programs may still use the map. kernel: ops->map_release_uref */
   releaseUserReference?(): void;
 
@@ -137,7 +149,8 @@ export interface MapSyscalls {
   /** Bytes that user space passes and gets per value: per-CPU maps hold round_up(value_size, 8) for each CPU. */
   readonly wireValueSize: number;
   lookup(key: Uint8Array, flags: bigint, out: Uint8Array): Errno;
-  update(key: Uint8Array, value: Uint8Array, flags: bigint): Errno;
+  /** @param file the map file that user space came through; perf_event_array ties its entries to it */
+  update(key: Uint8Array, value: Uint8Array, flags: bigint, file?: object): Errno;
   delete(key: Uint8Array): Errno;
   /** Key after `key` (undefined: the first) in Linux's order, or a negative errno. */
   nextKey(key: Uint8Array | undefined, out: Uint8Array): Errno;
@@ -181,6 +194,8 @@ export interface MapTypeRow {
   readonly name: string;
   /** First kernel with it. */
   readonly since: string;
+  /** What the lab leaves out of a type that it creates. */
+  readonly partly?: string;
   /** What the type says of the attribute first (kernel: ops->map_alloc_check). */
   readonly check?: (attr: MapAttr, env: MapEnv) => Errno;
   /** What it says later, when it is about to allocate. */

@@ -72,3 +72,8 @@ export function keysOf(map: BpfMap): Uint8Array[] {
   }
   throw new Error('get_next_key does not end');
 }
+
+/** Address of zeroed memory that stands for a program's stack. */
+export function staged(env: MapEnv, bytes: number): number {
+  return env.memory.allocate(bytes, { kind: 'stack', name: 'test stack' }).start;
+}
