@@ -1,18 +1,17 @@
 import { BpfError, LoadError } from './base/error.ts';
-import { canTestRun, type ContextValues, TestRun } from './hooks/test-run.ts';
+import { type ContextValues, canTestRun, TestRun } from './hooks/test-run.ts';
 import { LabMap } from './lab-map.ts';
 import { loadObject, type LoadOptions as ObjectOptions } from './loader/object.ts';
 import type { LineSpec, MapSpec, ObjectSpec, ProgramSpec } from './loader/spec.ts';
 import { specialFields } from './loader/special-fields.ts';
 import type { BpfMap, MapAttr } from './maps/map.ts';
 import { requireMap } from './maps/map-types.ts';
-import { openMap } from './maps/syscall.ts';
 import { platform } from './platform.ts';
+import { verdictName } from './verdict.ts';
 import type { Engine } from './vm/engine.ts';
 import { Interpreter } from './vm/interpreter.ts';
 import { Machine, type TraceLine } from './vm/machine.ts';
 import { loadProgram, type Program, type SourceLine } from './vm/program.ts';
-import { verdictName } from './verdict.ts';
 
 export interface LabOptions {
   /** Seed of everything random; same seed, same bytes. Default 1. */
@@ -103,7 +102,7 @@ export class Lab {
   createMap(attr: MapAttr): LabMap {
     const map = requireMap(this.machine, attr);
     this.machine.maps.set(map.handle, map);
-    return new LabMap(openMap(this.machine, map), undefined, undefined);
+    return new LabMap(this.machine, map, undefined, undefined);
   }
 }
 
@@ -126,8 +125,7 @@ export class LabObject {
     for (const name of Object.keys(maxEntries)) this.#mapSpec(name);
     this.#maps = spec.maps.map((map) => this.#create(map, maxEntries[map.name]));
     this.maps = spec.maps.map((map, index) => {
-      const handle = openMap(lab.machine, this.#maps[index]!);
-      return new LabMap(handle, map, spec.btf);
+      return new LabMap(lab.machine, this.#maps[index]!, map, spec.btf);
     });
     this.programs = spec.programs.map((program) => new LabProgram(this, program, this.#maps));
     this.#fill();

@@ -1,5 +1,5 @@
 import { FaultError, InternalError, LoadError } from '../base/error.ts';
-import type { BpfMap } from '../maps/map.ts';
+import type { BpfMap, ProgRef } from '../maps/map.ts';
 import type { Cpu } from './cpu.ts';
 import type { Engine } from './engine.ts';
 import { bindHelper } from './helper-call.ts';
@@ -26,6 +26,11 @@ const DEFAULT_BUDGET = 1_000_000_000;
 const MAX_WORDS_PER_LIMIT = 1 << 30;
 /** Words that a frame saves: r6..r9, return address, may_goto count. */
 const SAVE_WORDS = 10;
+
+/** What a tail call needs of its map. */
+interface ProgArray extends BpfMap {
+  progAt?(index: number): ProgRef | undefined;
+}
 
 /** Called before each instruction of a program prepared for tracing. */
 export type TraceHook = (program: Program, insn: LinkedInsn, registers: Int32Array) => void;
@@ -327,11 +332,11 @@ export class Interpreter implements Engine {
 
   #tailCall(pc: number): number {
     const m = this.#words;
-    const map = this.machine.maps.get(m[4]!) as (BpfMap & { progAt?(index: number): Program | undefined }) | undefined;
+    const map = this.machine.maps.get(m[4]!) as ProgArray | undefined;
     if (!map?.progAt) this.#fault(pc, 'bpf_tail_call: r2 is not a prog_array');
     if (this.#tailCalls >= MAX_TAIL_CALLS) return 0;
     const index = m[6]! >>> 0;
-    const program = index < map.maxEntries ? map.progAt(index) : undefined;
+    const program = map.progAt(index) as Program | undefined;
     if (!program) return 0;
     this.#tailCalls++;
     const base = this.#code(program).base;

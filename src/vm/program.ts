@@ -234,6 +234,16 @@ export function loadProgram(machine: Machine, attr: ProgramAttr, helpers: Helper
     slots: attr.insns.length / 8,
     lineAt,
   };
+  for (const map of used) {
+    // kernel: bpf_check_tail_call()
+    if ((map.bindProgram?.(program) ?? 0) < 0) {
+      throw new LoadError(`map ${map.name} belongs to programs of another type`, {
+        program: attr.name,
+        errno: 'EINVAL',
+        hint: 'all programs of a prog_array, devmap or cpumap share their type, attach type and frags flag',
+      });
+    }
+  }
   machine.programs.set(program.id, program);
   return program;
 }

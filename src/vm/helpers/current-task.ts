@@ -1,4 +1,6 @@
 import { E } from '../../base/errno.ts';
+import type { FdObject } from '../../maps/fd-table.ts';
+import type { BpfMap } from '../../maps/map.ts';
 import type { Machine } from '../machine.ts';
 import { type HelperRow, helper } from '../prototypes/helper.ts';
 import { PerMachine } from './per-machine.ts';
@@ -36,6 +38,11 @@ export function runAs<T>(machine: Machine, task: Task, body: () => T): T {
   } finally {
     state.current = before;
   }
+}
+
+/** A cgroup_array as far as it is looked at here. */
+interface GroupArray extends BpfMap {
+  entryAt?(index: number): FdObject | undefined;
 }
 
 /** Bytes of a name: Latin letters and digits in practice; others as '?'. */
@@ -123,6 +130,18 @@ export const taskHelpers: readonly HelperRow[] = [
     call: (cpu) => {
       cpu.hi = 0xffff8880 | 0;
       return (0x1000 + 0x1000 * currentTask(cpu.machine, cpu.id).pid) | 0;
+    },
+  }),
+  helper({
+    id: 37,
+    name: 'bpf_current_task_under_cgroup',
+    args: ['const_map_ptr', 'anything32'],
+    ret: 'integer',
+    types: 'all',
+    // kernel: bpf_current_task_under_cgroup(); the lab's tasks are in the root, which no descriptor stands for
+    call: (_cpu, map: GroupArray, index) => {
+      if (index >>> 0 >= map.maxEntries) return -E.E2BIG;
+      return map.entryAt?.(index >>> 0) === undefined ? -E.EAGAIN : 0;
     },
   }),
   helper({

@@ -7,8 +7,10 @@ import { kptrHelpers } from './kptr.ts';
 import { iteratorKfuncs, loopHelpers } from './loop.ts';
 import { mapHelpers } from './map-access.ts';
 import { netnsHelpers } from './netns.ts';
+import { perfHelpers } from './perf-output.ts';
 import { printkHelpers } from './printk.ts';
 import { probeReadHelpers } from './probe-read.ts';
+import { ringbufHelpers } from './ring-buffer.ts';
 import { sectionHelpers, sectionKfuncs } from './sections.ts';
 import { stringHelpers, stringKfuncs } from './strings.ts';
 import { timeHelpers } from './time.ts';
@@ -30,6 +32,8 @@ export const genericHelpers: readonly HelperRow[] = [
   ...timerHelpers,
   ...kptrHelpers,
   ...dynptrHelpers,
+  ...ringbufHelpers,
+  ...perfHelpers,
 ];
 
 /** Kernel functions that need no network device. */

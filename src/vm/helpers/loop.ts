@@ -29,7 +29,7 @@ export const loopHelpers: readonly HelperRow[] = [
         return -E.E2BIG;
       }
       const index: [number, number] = [0, 0];
-      const args = [index, [ctxLo, ctxHi]] as const satisfies readonly [number, number][];
+      const args: readonly [number, number][] = [index, [ctxLo, ctxHi]];
       let done = 0;
       while (done < loops) {
         index[0] = done++;

@@ -90,7 +90,7 @@ export const mapHelpers: readonly HelperRow[] = [
       if (!map.forEach) return refused(map, 'bpf_for_each_map_elem#164');
       const key: [number, number] = [0, 0];
       const value: [number, number] = [0, 0];
-      const args = [[map.handle, 0], key, value, [ctxLo, ctxHi]] as const satisfies readonly [number, number][];
+      const args: readonly [number, number][] = [[map.handle, 0], key, value, [ctxLo, ctxHi]];
       return map.forEach(cpu.id, (keyAt, valueAt) => {
         key[0] = keyAt;
         value[0] = valueAt;

@@ -37,7 +37,7 @@ interface Deferred {
 
 /** A map that knows the key of one of its values; others are searched. */
 interface KeyedMap extends BpfMap {
-  keyAt?(value: number): number;
+  keyOfValue?(value: number): number;
 }
 
 /** Timers and work items of one machine. */
@@ -145,7 +145,7 @@ class DeferredCalls {
   #keyOf(deferred: Deferred): number {
     const map: KeyedMap = deferred.map;
     const { memory } = this.#machine;
-    if (map.keyAt) return map.keyAt(deferred.value);
+    if (map.keyOfValue) return map.keyOfValue(deferred.value);
     let found = 0;
     map.forEach?.(0, (key, value) => {
       if (value !== deferred.value) return 0;
