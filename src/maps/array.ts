@@ -66,6 +66,12 @@ class ArrayMap extends MapBase {
     return -E.EINVAL;
   }
 
+  directValue(offset: number): number | undefined {
+    // kernel: array_map_direct_value_addr()
+    if (this.#percpu || this.maxEntries !== 1 || offset >= this.valueSize) return undefined;
+    return this.#values + offset;
+  }
+
   forEach(cpu: number, visit: (key: number, value: number) => number): number {
     // kernel: bpf_for_each_array_elem()
     const key = this.arena.pushKeySlot();
