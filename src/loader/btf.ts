@@ -218,34 +218,14 @@ export class Btf {
     return undefined;
   }
 
-  /** Alignment in bytes as a compiler would choose it, 0 when it has none. libbpf: btf__align_of() */
-  align(id: number, depth = 0): number {
-    if (depth > MAX_RESOLVE_DEPTH) return 0;
-    const type = this.strip(id);
-    switch (type.kind) {
-      case 'int':
-      case 'enum':
-      case 'enum64':
-      case 'float':
-        return Math.min(8, type.size);
-      case 'ptr':
-        return 8;
-      case 'array':
-        return this.align(type.type, depth + 1);
-      case 'struct':
-      case 'union': {
-        let most = 1;
-        for (const member of type.members) {
-          const align = this.align(member.type, depth + 1);
-          if (align === 0) return 0;
-          if (member.bitSize === 0 && member.bitOffset % (8 * align) !== 0) return 1;
-          most = Math.max(most, align);
-        }
-        return type.size % most === 0 ? most : 1;
-      }
-      default:
-        return 0;
-    }
+  /** Alignment in bytes of a scalar, or of the scalars of an array; 0 for other types. libbpf: btf__align_of() */
+  align(id: number): number {
+    let type = this.strip(id);
+    for (let depth = 0; type.kind === 'array' && depth < MAX_RESOLVE_DEPTH; depth++) type = this.strip(type.type);
+    if (type.kind === 'ptr') return 8;
+    return type.kind === 'int' || type.kind === 'enum' || type.kind === 'enum64' || type.kind === 'float'
+      ? Math.min(8, type.size)
+      : 0;
   }
 
   /** Rewrites the size and the variables of a data section, in the order given. The number of variables must not change. */

@@ -82,10 +82,10 @@ function readExtern(symbol: ElfSymbol, btf: Btf | undefined, sectionOf: Readonly
     if (type.kind === 'func') {
       throw new ObjectError('EOPNOTSUPP', `extern function ${name} is unsupported under .kconfig section`);
     }
-    const size = btf.size(type.type) ?? 0;
-    const align = btf.align(type.type);
     const found = kconfigKind(btf, type.type);
     if (!found) throw new ObjectError('EOPNOTSUPP', `extern (kcfg) '${name}': type is unsupported`);
+    const size = btf.size(type.type) ?? 0;
+    const align = btf.align(type.type);
     if (size === 0 || align === 0) {
       throw new ObjectError('EINVAL', `failed to determine size or alignment of extern (kcfg) '${name}'`);
     }
@@ -116,8 +116,10 @@ function kconfigKind(btf: Btf, id: number): { kind: KconfigKind; signed: boolean
         : undefined;
     case 'array': {
       if (type.nelems === 0) return undefined;
-      const element = kconfigKind(btf, type.type);
-      return element?.kind === 'char' ? { kind: 'string', signed: false } : undefined;
+      const element = btf.strip(type.type);
+      return element.kind === 'int' && element.size === 1 && !element.bool
+        ? { kind: 'string', signed: false }
+        : undefined;
     }
     default:
       return undefined;
