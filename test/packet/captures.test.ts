@@ -24,7 +24,7 @@ describe('the captures in progs/captures', () => {
       writeFileSync(file, bytes);
     }
     expect(existsSync(file)).toBe(true);
-    expect(Buffer.compare(readFileSync(file), bytes)).toBe(0);
+    expect(new Uint8Array(readFileSync(file))).toEqual(bytes);
     const { packets, error } = readCaptureBytes(bytes);
     expect(error).toBeUndefined();
     expect(packets.map((packet) => packet.data)).toEqual([...make()].map((packet) => packet.data));

@@ -89,6 +89,7 @@ interface Recording {
   readonly packets: readonly { readonly protocols: string; readonly fields: Readonly<Record<string, string[]>> }[];
 }
 
+const captureBytes = () => new Uint8Array(readFileSync(capture));
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 function record(): Recording {
@@ -109,7 +110,7 @@ function record(): Recording {
       return { protocols, fields: Object.fromEntries(present) };
     });
   const version = execFileSync('tshark', ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-  return { tshark: version.split('\n')[0]!, capture: sha256(readFileSync(capture)), packets };
+  return { tshark: version.split('\n')[0]!, capture: sha256(captureBytes()), packets };
 }
 
 if (process.env.RECORD) {
@@ -119,7 +120,7 @@ if (process.env.RECORD) {
   writeFileSync(recorded, `${JSON.stringify(head).slice(0, -1)},"packets":[\n${lines}\n]}\n`);
 }
 const recording = JSON.parse(readFileSync(recorded, 'utf8')) as Recording;
-const { packets } = readCaptureBytes(readFileSync(capture));
+const { packets } = readCaptureBytes(captureBytes());
 
 const number = (text: string) => (/^(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : { True: 1, False: 0 }[text]);
 
@@ -139,7 +140,7 @@ const isBroken = (dissection: Dissection) => dissection.problems.length > 0;
 
 describe('tshark reads the mixed capture as we do', () => {
   test('the recording is of the capture that is there', () => {
-    expect(sha256(readFileSync(capture))).toBe(recording.capture);
+    expect(sha256(captureBytes())).toBe(recording.capture);
     expect(packets.length).toBe(recording.packets.length);
   });
 
