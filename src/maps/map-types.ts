@@ -145,7 +145,10 @@ export function requireMap(env: MapEnv, attr: MapAttr): BpfMap {
   );
 }
 
-function build(env: MapEnv, attr: MapAttr): BpfMap | Refusal {
+function build(env: MapEnv, given: MapAttr): BpfMap | Refusal {
+  // kernel: map_create(): the token flag is taken out before anyone looks
+  const token = ((given.flags ?? 0) & BPF_F_TOKEN_FD) !== 0;
+  const attr = token ? { ...given, flags: given.flags! & ~BPF_F_TOKEN_FD } : given;
   const early = checkBeforeType(env, attr);
   if (early !== 0) return { errno: early };
   const row = byName.get(attr.type);
@@ -156,7 +159,8 @@ function build(env: MapEnv, attr: MapAttr): BpfMap | Refusal {
     // kernel: bpf_map_offload_map_alloc()
     return { errno: attr.type === 'array' || attr.type === 'hash' ? -E.EOPNOTSUPP : -E.EINVAL };
   }
-  if ((attr.flags ?? 0) & BPF_F_TOKEN_FD && env.fds.get(attr.tokenFd ?? 0) === undefined) return { errno: -E.EBADF };
+  // differs from kernel: the lab has no tokens, so that an open descriptor is never one
+  if (token) return { errno: env.fds.get(attr.tokenFd ?? 0) === undefined ? -E.EBADF : -E.EINVAL };
   const size = row.checkSize?.(attr, env) ?? 0;
   if (size !== 0) return { errno: size };
   if (!row.create) return { errno: -E.EINVAL, reason: `map type ${attr.type} is not supported by the lab` };
