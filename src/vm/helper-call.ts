@@ -20,6 +20,14 @@ const FIXED: Partial<Record<ArgKind, { size: number; write: boolean }>> = {
   dynptr: { size: 16, write: false },
   uninit_dynptr: { size: 16, write: true },
   dynptr_ringbuf_release: { size: 16, write: true },
+  kptr_dest: { size: 8, write: true },
+  uninit_iter_num: { size: 8, write: true },
+  iter_num: { size: 8, write: true },
+  uninit_iter_bits: { size: 16, write: true },
+  iter_bits: { size: 16, write: true },
+  workqueue: { size: 16, write: true },
+  res_spin_lock: { size: 8, write: true },
+  irq_flag: { size: 8, write: true },
 };
 const SIZED: Partial<Record<ArgKind, { write: boolean }>> = {
   mem: { write: false },
