@@ -1,4 +1,5 @@
 import { BpfError, LoadError } from './base/error.ts';
+import { fibOf } from './hooks/fib-lookup.ts';
 import { type ContextValues, canTestRun, TestRun } from './hooks/test-run.ts';
 import { LabMap } from './lab-map.ts';
 import { loadObject, type LoadOptions as ObjectOptions } from './loader/object.ts';
@@ -6,6 +7,7 @@ import type { LineSpec, MapSpec, ObjectSpec, ProgramSpec } from './loader/spec.t
 import { specialFields } from './loader/special-fields.ts';
 import type { BpfMap, MapAttr } from './maps/map.ts';
 import { requireMap } from './maps/map-types.ts';
+import type { Fib } from './net/fib.ts';
 import { platform } from './platform.ts';
 import { verdictName } from './verdict.ts';
 import type { Engine } from './vm/engine.ts';
@@ -78,6 +80,12 @@ export class Lab {
     if (options.budget !== undefined) this.#interpreter.budget = options.budget;
     this.engine = this.#interpreter;
     this.testRun = new TestRun(this.machine, this.engine);
+    this.testRun.deviceExists = (ifindex) => this.fib.device(ifindex) !== undefined;
+  }
+
+  /** Devices, routes and neighbours that bpf_fib_lookup sees. */
+  get fib(): Fib {
+    return fibOf.of(this.machine);
   }
 
   /** Receives every line of bpf_trace_printk. */

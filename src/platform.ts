@@ -1,3 +1,4 @@
+import { fibHelpers } from './hooks/fib-lookup.ts';
 import { redirectHelpers } from './hooks/redirect.ts';
 import { xdpHelpers } from './hooks/xdp/helpers.ts';
 import { genericHelpers, genericKfuncs } from './vm/helpers/generic.ts';
@@ -5,7 +6,7 @@ import type { HelperTable } from './vm/program.ts';
 import type { HelperRow } from './vm/prototypes/helper.ts';
 
 /** Every helper that the lab implements; several rows may share an id for different program types. */
-export const HELPERS: readonly HelperRow[] = [...genericHelpers, ...xdpHelpers, ...redirectHelpers];
+export const HELPERS: readonly HelperRow[] = [...genericHelpers, ...xdpHelpers, ...redirectHelpers, ...fibHelpers];
 
 /** Every kernel function that the lab implements. */
 export const KFUNCS: readonly HelperRow[] = genericKfuncs;
