@@ -18,8 +18,8 @@ const MAX_TAIL_CALLS = 33;
 // differs from kernel: 6.18 on x86-64 leaves a may_goto loop after 250 ms of wall time; here after as many iterations as
 // older kernels allow, so that runs repeat exactly.
 const MAX_MAY_GOTO = 8_388_608;
-/** Frames for nested runs: a helper may run another program while one is running. */
-const MAX_DEPTH = 4 * MAX_CALL_FRAMES;
+/** Frames in all: a tail call from a subprogram opens eight more, and a helper may run another program meanwhile. */
+const MAX_DEPTH = 2 * (MAX_TAIL_CALLS + 1) * MAX_CALL_FRAMES;
 /** Function pointers are 0xc0000000 + instruction index: above every memory address, so that they cannot be loaded from. */
 const CODE_POINTER = 0xc0000000 | 0;
 const DEFAULT_BUDGET = 1_000_000_000;
@@ -83,8 +83,8 @@ export class Interpreter implements Engine {
   #cpu: Cpu;
   #ctx = 0;
   #tailCalls = 0;
-  /** Depth of the frame in which the current run began. */
-  #runDepth = 0;
+  /** First depth at which the current run may not open a frame any more. */
+  #frameLimit = 0;
   #save = new Int32Array((MAX_DEPTH + 1) * SAVE_WORDS);
   /** Address just above each frame's 512 bytes, by depth; each frame has a page of its own, so that overruns fault. */
   #frameTop: number[] = [];
@@ -151,7 +151,7 @@ export class Interpreter implements Engine {
       program: cpu.program,
       ctx: this.#ctx,
       tailCalls: this.#tailCalls,
-      runDepth: this.#runDepth,
+      frameLimit: this.#frameLimit,
       depth: state.depth,
     };
     const base = this.#code(program).base;
@@ -159,7 +159,7 @@ export class Interpreter implements Engine {
     this.#cpu = cpu;
     this.#ctx = ctx;
     this.#tailCalls = 0;
-    this.#runDepth = outer.depth + 1;
+    this.#frameLimit = outer.depth + 1 + MAX_CALL_FRAMES;
     cpu.program = program;
     try {
       this.#enter(0, base);
@@ -172,7 +172,7 @@ export class Interpreter implements Engine {
       this.#cpu = outer.cpu;
       this.#ctx = outer.ctx;
       this.#tailCalls = outer.tailCalls;
-      this.#runDepth = outer.runDepth;
+      this.#frameLimit = outer.frameLimit;
       cpu.program = outer.program;
       if (outer.depth < 0) this.executed = state.words / WORDS;
     }
@@ -277,9 +277,7 @@ export class Interpreter implements Engine {
   /** Opens a frame: saves r6..r9 and where to go on, and sets r10. */
   #enter(returnTo: number, pc: number): void {
     const depth = this.#state.depth + 1;
-    if (depth - this.#runDepth >= MAX_CALL_FRAMES) {
-      this.#fault(pc, `the call stack of ${depth - this.#runDepth + 1} frames is too deep`, 'Linux allows 8 frames');
-    }
+    if (depth >= this.#frameLimit) this.#fault(pc, 'the call stack of 9 frames is too deep', 'Linux allows 8 frames');
     if (depth >= MAX_DEPTH) this.#fault(pc, 'programs run inside programs too deep');
     const m = this.#words;
     const at = depth * SAVE_WORDS;
@@ -339,6 +337,8 @@ export class Interpreter implements Engine {
     const program = map.progAt(index) as Program | undefined;
     if (!program) return 0;
     this.#tailCalls++;
+    // The callee takes over the frame and may open seven more. kernel: the verifier counts frames per program
+    this.#frameLimit = Math.max(this.#frameLimit, this.#state.depth + MAX_CALL_FRAMES);
     const base = this.#code(program).base;
     this.#cpu.program = program;
     m[2] = this.#ctx;
