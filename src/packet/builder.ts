@@ -177,42 +177,69 @@ function ownerOf(dissection: Dissection, padding: Layer): number {
   return dissection.layers.findIndex((layer) => layer.name !== 'padding' && layer.end <= padding.offset);
 }
 
+/** A layer with the fields that its header will have. */
+interface Plan {
+  readonly spec: LayerSpec;
+  readonly fields: readonly { readonly field: CompiledField; readonly bits: number; readonly data?: Uint8Array }[];
+  readonly size: number;
+}
+
 function buildLayers(specs: readonly LayerSpec[]): Uint8Array {
-  const values = specs.map(givenBytes);
-  // Whether optional fields exist depends on fields that stand in the fixed part; so that part is written first.
-  const sizes = specs.map((spec, i) => headerSize(spec, values[i]!));
-  const bytes = new Uint8Array(sizes.reduce((sum, size) => sum + size, 0));
+  const plans = specs.map(planOf);
+  const bytes = new Uint8Array(plans.reduce((sum, { size }) => sum + size, 0));
   const stack: Layer[] = [];
   let at = 0;
-  for (const [i, spec] of specs.entries()) {
+  for (const [i, { spec, size }] of plans.entries()) {
     const layer = new Layer(HEADERS[spec.header], bytes, at, bytes.length, stack, i);
-    layer.length = sizes[i]!;
+    layer.length = size;
     stack.push(layer);
-    at += layer.length;
+    at += size;
   }
   for (const [i, spec] of specs.entries()) {
     if (spec.header !== 'padding') continue;
     const outside = spec.outside ?? specs.findIndex(({ header }) => header !== 'eth' && header !== 'vlan');
     for (const layer of stack.slice(outside, i)) layer.end = Math.min(layer.end, stack[i]!.offset);
   }
-  for (const [i, spec] of specs.entries()) writeGiven(stack[i]!, spec, values[i]!);
+  for (const [i, plan] of plans.entries()) writeGiven(stack[i]!, plan);
   for (const [i, spec] of specs.entries()) writeComputed(stack[i]!, spec, 'auto');
   for (let i = specs.length - 1; i >= 0; i--) writeComputed(stack[i]!, specs[i]!, 'checksum');
   return bytes;
 }
 
-/** Given `bytes` fields, encoded. */
-function givenBytes(spec: LayerSpec): ReadonlyMap<string, Uint8Array> {
+/** Whether optional fields exist depends on fields in the fixed part; so a trial of that part is written first. */
+function planOf(spec: LayerSpec): Plan {
   const header = HEADERS[spec.header];
-  const result = new Map<string, Uint8Array>();
-  for (const [name, value] of Object.entries(spec.fields)) {
-    const field = header.byName.get(name);
-    if (!field) {
-      throw new PacketError(`${spec.header} has no field "${name}"`, {
-        hint: `it has ${[...header.byName.keys()].join(' ')}`,
+  const given = givenBytes(spec, header);
+  const trial = header.fixed ? undefined : trialOf(header, spec);
+  const fields: { field: CompiledField; bits: number; data?: Uint8Array }[] = [];
+  let size = 0;
+  for (const field of header.compiled) {
+    if (field.when && !field.when(trial!)) {
+      if (spec.fields[field.name] === undefined) continue;
+      throw new PacketError(`${spec.header}.${field.name} does not exist in this kind of header`, {
+        hint: 'other fields of the header decide whether it is there',
       });
     }
+    const data = given?.get(field.name);
+    const bits = field.size ? (data?.length ?? 0) * 8 : field.bits;
+    fields.push({ field, bits, data });
+    size += bits;
+  }
+  return { spec, fields, size: size / 8 };
+}
+
+/** Given `bytes` fields, encoded; undefined when there are none. */
+function givenBytes(spec: LayerSpec, header: Header): Map<string, Uint8Array> | undefined {
+  let result: Map<string, Uint8Array> | undefined;
+  for (const name in spec.fields) {
+    const value = spec.fields[name];
+    const field = header.byName.get(name);
+    if (!field) {
+      const names = [...header.byName.keys()].join(' ');
+      throw new PacketError(`${spec.header} has no field "${name}"`, { hint: `it has ${names}` });
+    }
     if (field.kind !== 'bytes' || value === undefined) continue;
+    result ??= new Map();
     result.set(name, toBytes(spec.header, field, value));
   }
   return result;
@@ -225,59 +252,33 @@ function toBytes(header: string, field: CompiledField, value: FieldInput | reado
   throw new PacketError(`${header}.${field.name}: bytes wanted, not ${String(value)}`);
 }
 
+const ZERO = { mac: '00:00:00:00:00:00', ip4: '0.0.0.0', ip6: '::', bytes: 0, uint: 0, hex: 0, flags: 0 } as const;
+
 function defaultOf(field: CompiledField, spec: LayerSpec): FieldInput {
   const given = spec.fields[field.name];
   if (given !== undefined) return given as FieldInput;
   if (field.setBy) return spec.fields[field.setBy] === undefined ? 0 : 1;
-  return (
-    field.default ??
-    { mac: '00:00:00:00:00:00', ip4: '0.0.0.0', ip6: '::', bytes: 0, uint: 0, hex: 0, flags: 0 }[field.kind]
-  );
+  return field.default ?? ZERO[field.kind];
 }
 
-/** Fields that exist in this header, variable ones with their bytes. */
-function fieldsPresent(header: Header, spec: LayerSpec, bytes: ReadonlyMap<string, Uint8Array>, probe: Layer) {
-  const present: { field: CompiledField; bits: number }[] = [];
-  for (const field of header.compiled) {
-    if (field.when && !field.when(probe)) {
-      if (spec.fields[field.name] !== undefined) {
-        throw new PacketError(`${spec.header}.${field.name} does not exist in this kind of header`, {
-          hint: 'other fields of the header decide whether it is there',
-        });
-      }
-      continue;
-    }
-    present.push({ field, bits: field.size ? (bytes.get(field.name)?.length ?? 0) * 8 : field.bits });
-  }
-  return present;
-}
-
-function probeOf(header: Header, spec: LayerSpec): Layer {
+function trialOf(header: Header, spec: LayerSpec): Layer {
   const bytes = new Uint8Array(header.size);
   for (const field of header.compiled) {
-    if (field.bitOffset >= 0) writeField(bytes, field.bitOffset, named(spec, field), defaultOf(field, spec));
+    if (field.bitOffset >= 0) writeUnlessZero(bytes, field.bitOffset, field, spec);
   }
   return new Layer(header, bytes, 0, bytes.length, [], 0);
 }
 
-const named = (spec: LayerSpec, field: CompiledField) => ({ ...field, name: `${spec.header}.${field.name}` });
-
-function headerSize(spec: LayerSpec, bytes: ReadonlyMap<string, Uint8Array>): number {
-  const header = HEADERS[spec.header];
-  if (header.fixed) return header.size;
-  const present = fieldsPresent(header, spec, bytes, probeOf(header, spec));
-  return present.reduce((bits, { bits: more }) => bits + more, 0) / 8;
+function writeUnlessZero(bytes: Uint8Array, bitOffset: number, field: CompiledField, spec: LayerSpec): void {
+  const value = defaultOf(field, spec);
+  if (value !== 0) writeField(bytes, bitOffset, field, value, spec.header);
 }
 
-function writeGiven(layer: Layer, spec: LayerSpec, bytes: ReadonlyMap<string, Uint8Array>): void {
-  const { header } = layer;
-  const probe = header.fixed ? layer : probeOf(header, spec);
+function writeGiven(layer: Layer, { spec, fields }: Plan): void {
   let bit = layer.offset * 8;
-  for (const { field, bits } of fieldsPresent(header, spec, bytes, probe)) {
-    if (field.kind === 'bytes') {
-      const data = bytes.get(field.name);
-      if (data) layer.bytes.set(data, bit >>> 3);
-    } else writeField(layer.bytes, bit, named(spec, field), defaultOf(field, spec));
+  for (const { field, bits, data } of fields) {
+    if (data) layer.bytes.set(data, bit >>> 3);
+    else if (field.kind !== 'bytes') writeUnlessZero(layer.bytes, bit, field, spec);
     bit += bits;
   }
 }
@@ -295,6 +296,6 @@ function writeComputed(layer: Layer, spec: LayerSpec, what: 'auto' | 'checksum')
         hint: 'make the packet smaller, or give the field',
       });
     }
-    writeField(layer.bytes, layer.offset * 8 + bitOffset, field, value);
+    writeField(layer.bytes, layer.offset * 8 + bitOffset, field, value, spec.header);
   }
 }

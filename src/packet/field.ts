@@ -26,6 +26,12 @@ export function readBits(bytes: Uint8Array, bitOffset: number, bits: number): nu
 
 /** Stores the low `bits` bits of `value`; the bits around them stay. */
 export function writeBits(bytes: Uint8Array, bitOffset: number, bits: number, value: number): void {
+  if ((bitOffset & 7) === 0 && (bits === 8 || bits === 16)) {
+    let at = bitOffset >>> 3;
+    if (bits === 16) bytes[at++] = value >> 8;
+    bytes[at] = value;
+    return;
+  }
   let rest = value;
   let left = bits;
   let end = bitOffset + bits;
@@ -58,42 +64,55 @@ export function readField(bytes: Uint8Array, bitOffset: number, bits: number, ki
 /** What the builder takes for a field; a string for flags names them (`SA`, `DF+MF`). */
 export type FieldInput = number | string | Uint8Array;
 
+/** What storing a field needs to know of it. */
+interface FieldShape {
+  readonly name: string;
+  readonly bits: number;
+  readonly kind: FieldKind;
+  readonly flags?: readonly string[];
+}
+
 /**
  * Stores a field of fixed width.
+ * @param header for messages: whose field it is.
  * @throws PacketError when the value is of the wrong type, does not parse, or does not fit.
  */
 export function writeField(
   bytes: Uint8Array,
   bitOffset: number,
-  field: { readonly name: string; readonly bits: number; readonly kind: FieldKind; readonly flags?: readonly string[] },
+  field: FieldShape,
   value: FieldInput,
+  header: string,
 ): void {
   const { bits, kind } = field;
   if (kind === 'mac' || kind === 'ip4' || kind === 'ip6') {
-    const parse = { mac: parseMac, ip4: parseIp4, ip6: parseIp6 }[kind];
-    const address = typeof value === 'string' ? parse(value) : value;
+    const address = typeof value === 'string' ? ADDRESS_PARSERS[kind](value) : value;
     if (!(address instanceof Uint8Array) || address.length * 8 !== bits) {
-      throw new PacketError(`${field.name}: ${String(value)} is not ${bits / 8} address bytes or their text`);
+      throw new PacketError(`${header}.${field.name}: ${String(value)} is not ${bits / 8} address bytes or their text`);
     }
     bytes.set(address, bitOffset >>> 3);
     return;
   }
-  const number = kind === 'flags' && typeof value === 'string' ? parseFlags(field, value) : value;
+  const number = kind === 'flags' && typeof value === 'string' ? parseFlags(field, value, header) : value;
   if (typeof number !== 'number' || !Number.isInteger(number) || number < 0 || number >= 2 ** bits) {
-    throw new PacketError(`${field.name}: ${String(value)} does not fit`, {
+    throw new PacketError(`${header}.${field.name}: ${String(value)} does not fit`, {
       hint: `it is a number from 0 to ${2 ** bits - 1}`,
     });
   }
   writeBits(bytes, bitOffset, bits, number);
 }
 
-function parseFlags(field: { readonly name: string; readonly flags?: readonly string[] }, text: string): number {
+const ADDRESS_PARSERS = { mac: parseMac, ip4: parseIp4, ip6: parseIp6 } as const;
+
+function parseFlags(field: FieldShape, text: string, header: string): number {
   const names = field.flags ?? [];
   const words = names.every((name) => name.length === 1) ? [...text] : text.split(/[+|, ]/).filter(Boolean);
   let value = 0;
   for (const word of words) {
     const bit = names.indexOf(word.toUpperCase());
-    if (bit < 0) throw new PacketError(`${field.name}: no flag "${word}"`, { hint: `there are ${names.join(' ')}` });
+    if (bit < 0) {
+      throw new PacketError(`${header}.${field.name}: no flag "${word}"`, { hint: `there are ${names.join(' ')}` });
+    }
     value |= 1 << bit;
   }
   return value;

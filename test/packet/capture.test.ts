@@ -570,7 +570,7 @@ describe('streams', () => {
 describe('tshark reads what we write', () => {
   const missing = spawnSync('tshark', ['--version']).error !== undefined;
 
-  test.each([true, false])(
+  test.for([true, false])(
     'verdicts, queues, ids, comments and interface names, little endian %s',
     (littleEndian, ctx) => {
       if (missing) ctx.skip('tshark is not installed');
