@@ -1,4 +1,4 @@
-// hot: no BigInt, no closure and one small object per packet; a bench guards it.
+// hot: no BigInt, no closure and one small object per packet.
 
 import { formatHex } from './address.ts';
 import {
@@ -11,7 +11,7 @@ import {
   MAX_PACKET,
   PCAP_MAGIC,
 } from './capture.ts';
-import { blockOptions, OPTION } from './pcapng-options.ts';
+import { asBytes, blockOptions, OPTION } from './pcapng-options.ts';
 
 const NANOS = 1_000_000_000;
 
@@ -63,12 +63,12 @@ export class CaptureReader {
     this.#maxBlock = maxBlock;
   }
 
-  /** Takes the next chunk; gives the packets that it completed. */
-  push(chunk: Uint8Array): CapturedPacket[] {
+  /** Takes the next chunk (a Uint8Array, or a Buffer); gives the packets that it completed. */
+  push(chunk: ArrayBufferView): CapturedPacket[] {
     const packets: CapturedPacket[] = [];
-    if (this.error || chunk.length === 0) return packets;
-    this.#waiting.push(chunk);
-    this.#waitingLength += chunk.length;
+    if (this.error || chunk.byteLength === 0) return packets;
+    this.#waiting.push(asBytes(chunk));
+    this.#waitingLength += chunk.byteLength;
     if (this.#waitingLength < this.#need) return packets;
     this.#take();
     try {
@@ -380,7 +380,7 @@ function resolution(value: number): number | bigint {
 
 /** A capture that is all there, read at once. */
 export function readCaptureBytes(
-  bytes: Uint8Array,
+  bytes: ArrayBufferView,
   options?: ConstructorParameters<typeof CaptureReader>[0],
 ): { packets: CapturedPacket[]; interfaces: readonly CaptureInterface[]; error?: CaptureError } {
   const reader = new CaptureReader(options);

@@ -1,8 +1,9 @@
 import { type CapturedPacket, CaptureError } from './capture.ts';
 import { CaptureReader } from './capture-reader.ts';
-import { concat } from './pcapng-options.ts';
+import { asBytes, concat } from './pcapng-options.ts';
 
-export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+/** Pieces of a file in order: Uint8Arrays, or the Buffers of a Node stream. */
+export type Chunks = AsyncIterable<ArrayBufferView> | Iterable<ArrayBufferView>;
 
 /**
  * Reads a capture from a stream of chunks, in batches; unpacks gzip. At damage or at a cut end, the batches before it
@@ -13,14 +14,14 @@ export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 export async function* readCapture(
   source: Chunks,
   reader: CaptureReader = new CaptureReader(),
-  { gunzip: unpack = gunzip }: { gunzip?: (source: Chunks) => AsyncIterable<Uint8Array> } = {},
+  { gunzip: unpack = gunzip }: { gunzip?: (source: Chunks) => AsyncIterable<ArrayBufferView> } = {},
 ): AsyncGenerator<CapturedPacket[]> {
   const { head, rest } = await peek(source);
   const compressed = head[0] === 0x1f && head[1] === 0x8b;
   let offset = 0;
   try {
     for await (const chunk of compressed ? unpack(rest) : rest) {
-      offset += chunk.length;
+      offset += chunk.byteLength;
       const packets = reader.push(chunk);
       if (packets.length) yield packets;
       if (reader.error) throw reader.error;
@@ -35,15 +36,15 @@ export async function* readCapture(
 }
 
 /** The first two bytes (or fewer, if there are no more), and the source with nothing taken out. */
-async function peek(source: Chunks): Promise<{ head: Uint8Array; rest: AsyncIterable<Uint8Array> }> {
+async function peek(source: Chunks): Promise<{ head: Uint8Array; rest: AsyncIterable<ArrayBufferView> }> {
   const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
-  let head = new Uint8Array(0);
+  let head: Uint8Array = new Uint8Array(0);
   while (head.length < 2) {
     const { value, done } = await iterator.next();
     if (done) break;
-    head = concat([head, value]) as Uint8Array<ArrayBuffer>;
+    head = concat([head, asBytes(value)]);
   }
-  async function* all(): AsyncGenerator<Uint8Array> {
+  async function* all(): AsyncGenerator<ArrayBufferView> {
     try {
       if (head.length) yield head;
       for (let next = await iterator.next(); !next.done; next = await iterator.next()) yield next.value;
@@ -61,7 +62,7 @@ interface ByteTransform {
   };
   readonly writable: {
     getWriter(): {
-      write(chunk: Uint8Array): Promise<void>;
+      write(chunk: ArrayBufferView): Promise<void>;
       close(): Promise<void>;
       abort(why: unknown): Promise<void>;
     };

@@ -139,3 +139,8 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
   }
   return bytes;
 }
+
+/** The same memory as a plain Uint8Array: a Buffer's `slice` would not copy. */
+export function asBytes(view: ArrayBufferView): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+}

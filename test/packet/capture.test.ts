@@ -9,7 +9,7 @@ import { PacketError } from '../../src/base/error.ts';
 import { Rng } from '../../src/base/rng.ts';
 import { type CapturedPacket, CaptureError } from '../../src/packet/capture.ts';
 import { CaptureReader, readCaptureBytes } from '../../src/packet/capture-reader.ts';
-import { readCapture } from '../../src/packet/capture-stream.ts';
+import { type Chunks, readCapture } from '../../src/packet/capture-stream.ts';
 import { captureName, PcapngWriter, PcapWriter } from '../../src/packet/capture-writer.ts';
 import { bitFlipped } from '../../src/packet/malformed.ts';
 import { mixedPackets, synPackets } from '../../src/packet/mixed.ts';
@@ -168,6 +168,14 @@ describe('reading and writing', () => {
 
   test('an interface that was not added is refused', () => {
     expect(() => new PcapngWriter().write({ data: DATA })).toThrow(PacketError);
+  });
+});
+
+describe('Buffers', () => {
+  test('give packets that are plain Uint8Arrays, whose slice copies', () => {
+    for (const packet of readCaptureBytes(Buffer.from(pcap())).packets) {
+      expect(Object.getPrototypeOf(packet.data)).toBe(Uint8Array.prototype);
+    }
   });
 });
 
@@ -483,7 +491,7 @@ describe('streams', () => {
     for (let at = 0; at < bytes.length; at += size) yield bytes.slice(at, at + size);
   }
 
-  async function collect(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
+  async function collect(source: Chunks) {
     const packets: CapturedPacket[] = [];
     let error: unknown;
     try {
