@@ -184,6 +184,8 @@ class Body {
   #memory: { register: number; bytes: number; aligned: boolean } | undefined;
   #dataEnd: number | undefined;
   #depth = 0;
+  /** What is left of each; paths through conditions multiply, and the verifier walks at most a million instructions. */
+  readonly #left: { condition: number; loop: number; call: number };
 
   constructor(
     rng: Rng,
@@ -199,6 +201,7 @@ class Body {
     this.#type = type;
     this.#functions = functions;
     this.#main = main;
+    this.#left = main ? { condition: 12, loop: 3, call: 4 } : { condition: 4, loop: 1, call: 1 };
   }
 
   main(insns: number): void {
@@ -418,7 +421,7 @@ class Body {
 
   /** if, or if with else; both arms join. */
   #branch(): void {
-    if (this.#depth > 2) return;
+    if (this.#depth > 2 || this.#left.condition-- <= 0) return;
     this.#depth++;
     const otherwise = this.#code.label();
     this.#jump(this.#condition(), otherwise);
@@ -437,7 +440,7 @@ class Body {
 
   /** A loop that counts in a register of its own; `depth` keeps loops out of loops. */
   #loop(): void {
-    if (this.#options.loops === false || this.#depth > 0) return;
+    if (this.#options.loops === false || this.#depth > 0 || this.#left.loop-- <= 0) return;
     // callees clobber r0 to r5, so the counter is one of the others
     const counters = this.#scalars.filter((register) => register >= 6);
     if (counters.length === 0) return;
@@ -461,7 +464,7 @@ class Body {
   }
 
   #call(): void {
-    if (this.#functions.length === 0) return;
+    if (this.#functions.length === 0 || this.#left.call-- <= 0) return;
     const callee = this.#pick(this.#functions);
     if (callee.byPointer) {
       this.emit(mov64Reg(1, BPF_REG_FP));
@@ -496,6 +499,7 @@ class Body {
       this.#reseed();
       return;
     }
+    if (this.#left.condition-- <= 0) return;
     const index = this.#scalar();
     const pointer = this.#otherScalar([index]);
     const limit = this.#otherScalar([index, pointer]);
