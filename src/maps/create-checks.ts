@@ -195,12 +195,11 @@ export function checkBeforeType(env: MapEnv, attr: MapAttr): Errno {
 }
 
 /**
- * kernel: bpf_obj_name_cpy(): letters, digits, `_` and `.`, at most 15 of them.
- * differs from kernel: longer names are kept, as loaders cut them anyway; `strict` asks for the kernel's limit.
+ * kernel: bpf_obj_name_cpy()
+ * differs from kernel: names longer than 15 characters are kept, as loaders cut them before they ask the kernel.
  */
-export function checkName(name: string | undefined, strict: boolean): Errno {
-  if (name === undefined) return 0;
-  return /^[A-Za-z0-9_.]*$/.test(name) && (!strict || name.length <= 15) ? 0 : -E.EINVAL;
+export function checkName(name: string | undefined): Errno {
+  return name === undefined || /^[A-Za-z0-9_.]*$/.test(name) ? 0 : -E.EINVAL;
 }
 
 const BTF_LESS = new Set(['queue', 'stack', 'ringbuf', 'user_ringbuf']);

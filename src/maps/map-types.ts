@@ -172,7 +172,7 @@ function build(env: MapEnv, given: MapAttr): BpfMap | Refusal {
     return { errno: error.errno, reason: error.message };
   }
   if (typeof made === 'number') return { errno: made };
-  const late = checkName(attr.name, false) || checkBtf(attr);
+  const late = checkName(attr.name) || checkBtf(attr);
   if (late === 0) return made;
   made.destroy();
   return { errno: late };
