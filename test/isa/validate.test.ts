@@ -4,6 +4,7 @@ import { errnoName } from '../../src/base/errno.ts';
 import { assemble } from '../../src/vm/isa/assemble.ts';
 import { decodeProgram } from '../../src/vm/isa/decode.ts';
 import { encodeProgram, exit, ja, mov64Imm } from '../../src/vm/isa/encode.ts';
+import { INSTRUCTIONS } from '../../src/vm/isa/instructions.ts';
 import { checkStructure, validateProgram } from '../../src/vm/isa/validate.ts';
 import { closeFd, progLoad } from '../oracle/kernel.ts';
 import { recorded } from '../oracle/record.ts';
@@ -62,6 +63,59 @@ describe('what the kernel takes is taken', () => {
       expect(validate(row)).toBeUndefined();
     });
   }
+});
+
+describe('opcodes', () => {
+  /** The opcode in code that no execution reaches, with all fields 0: only the kernel's list of opcodes decides. */
+  const program = (opcode: number) => {
+    const byte = opcode.toString(16).padStart(2, '0');
+    return `r0 = 0\nif r0 == 0 goto x\nraw ${byte}00000000000000\nraw 0500000000000000\nx: exit`;
+  };
+  const { answer: table } = recorded(
+    'isa/opcodes',
+    () => Array.from({ length: 256 }, (_, opcode) => ask({ name: `${opcode}`, text: program(opcode) })),
+    RECORDED,
+  );
+
+  test('each of the 256 is known or refused as in the kernel, in its words', () => {
+    const ours = table.map((row) => {
+      const found = checkStructure(encodeProgram(assemble(program(Number(row.name)))));
+      return { name: row.name, errno: found?.errno ?? 'ok', message: found?.message ?? '' };
+    });
+    expect(ours).toEqual(table);
+    expect(table.filter((row) => row.errno === 'ok').length).toBeGreaterThan(100);
+  });
+});
+
+describe('the instruction list', () => {
+  test('has a name for each instruction, and none twice', () => {
+    const names = INSTRUCTIONS.map((row) => row.name);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  test('no two rows can be the same instruction', () => {
+    const keys = INSTRUCTIONS.map((row) => `${row.opcode}/${row.src}/${row.off}/${row.imm}`);
+    expect(new Set(keys).size).toBe(keys.length);
+  });
+
+  test.each([
+    ['alu64_add_k', 1, '3.18'],
+    ['jlt_x', 2, '4.14'],
+    ['jmp32_jeq_k', 3, '5.1'],
+    ['atomic_add_dw', 1, '3.18'],
+    ['atomic_cmpxchg_w', 3, '5.12'],
+    ['alu32_movsx8', 4, '6.6'],
+    ['alu64_sdiv_x', 4, '6.6'],
+    ['bswap32', 4, '6.6'],
+    ['ldsx_h', 4, '6.6'],
+    ['gotol', 4, '6.6'],
+    ['may_goto', 0, '6.9'],
+    ['atomic_load_acquire_b', 4, '6.15'],
+    ['call', 1, '4.16'],
+    ['call_kfunc', 1, '5.13'],
+  ])('%s is of cpu v%i and came with Linux %s', (name, cpu, since) => {
+    expect(INSTRUCTIONS.find((row) => row.name === name)).toMatchObject({ cpu, since });
+  });
 });
 
 describe('code that is never executed', () => {
