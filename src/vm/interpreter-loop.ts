@@ -4,6 +4,8 @@
 export interface LoopState {
   /** Call depth; 0 is the program's own frame. */
   depth: number;
+  /** First depth at which the current run may not open a frame any more. */
+  frameLimit: number;
   /** Words of code executed (8 per instruction) by loops that have ended. */
   words: number;
   /** Word index of the helper call under way. */
@@ -15,7 +17,7 @@ export interface LoopState {
  * them as constants; see `makeLoop`.
  */
 export interface LoopParts {
-  /** Registers (r0 at 0 and 1, ...) and code, see predecode.ts. */
+  /** Registers (r0 at 0 and 1, ...), frames (12 words each from word 32 on) and code, see predecode.ts. */
   readonly m: Int32Array;
   readonly u8: Uint8Array;
   readonly view: DataView;
@@ -32,7 +34,9 @@ export interface LoopParts {
   readonly atomic64: (op: number, address: number, src: number) => void;
   /** Called when `words` passed its limit and was added to the state; throws when the budget is spent, else the next limit. */
   readonly flush: (pc: number) => number;
-  readonly enter: (pc: number) => void;
+  /** Makes the frame at a depth that has none yet, or throws when that is too deep. */
+  readonly grow: (pc: number, depth: number) => void;
+  /** Closes a frame and gives the word index to go on at; the loop's `exit` does the same in line. */
   readonly leave: () => number;
   /** Word index of the called program, or 0 when the tail call falls through. */
   readonly tailCall: (pc: number) => number;
@@ -53,7 +57,7 @@ export type Loop = (start: number, limit: number) => void;
  */
 export function makeLoop(parts: LoopParts): Loop {
   const { m, u8, view, pages, table, state, helpers } = parts;
-  const { fault, divide, atomic32, atomic64, flush, enter, leave, tailCall, mayGoto, loadPacket, trace } = parts;
+  const { fault, divide, atomic32, atomic64, flush, grow, leave, tailCall, mayGoto, loadPacket, trace } = parts;
 
   return function loop(from, firstLimit) {
     const base = state.depth;
@@ -1050,7 +1054,23 @@ export function makeLoop(parts: LoopParts): Loop {
           continue;
         case 78: // call
           words += pc - start + 8;
-          enter(pc);
+          {
+            const depth = state.depth + 1;
+            const at = 32 + depth * 12;
+            if (depth >= state.frameLimit || m[at + 10] === 0) grow(pc, depth);
+            m[at] = m[12]!;
+            m[at + 1] = m[13]!;
+            m[at + 2] = m[14]!;
+            m[at + 3] = m[15]!;
+            m[at + 4] = m[16]!;
+            m[at + 5] = m[17]!;
+            m[at + 6] = m[18]!;
+            m[at + 7] = m[19]!;
+            m[at + 8] = pc + 8;
+            m[at + 9] = 0;
+            m[20] = m[at + 10]!;
+            state.depth = depth;
+          }
           pc = start = m[pc + 3]!;
           if (words > limit) {
             state.words += words;
@@ -1064,7 +1084,20 @@ export function makeLoop(parts: LoopParts): Loop {
             state.words += words;
             return;
           }
-          pc = start = leave();
+          {
+            const at = 32 + state.depth * 12;
+            state.depth--;
+            m[12] = m[at]!;
+            m[13] = m[at + 1]!;
+            m[14] = m[at + 2]!;
+            m[15] = m[at + 3]!;
+            m[16] = m[at + 4]!;
+            m[17] = m[at + 5]!;
+            m[18] = m[at + 6]!;
+            m[19] = m[at + 7]!;
+            m[20] = m[at - 2]!;
+            pc = start = m[at + 8]!;
+          }
           continue;
         case 80: {
           // tail_call

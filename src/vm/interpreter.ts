@@ -5,7 +5,16 @@ import type { Engine } from './engine.ts';
 import { bindHelper } from './helper-call.ts';
 import { type Loop, type LoopParts, type LoopState, makeLoop } from './interpreter-loop.ts';
 import type { Machine } from './machine.ts';
-import { predecode, predecodedSize, REG_WORDS, WORDS } from './predecode.ts';
+import {
+  FRAME_MAY_GOTO,
+  FRAME_RETURN,
+  FRAME_TOP,
+  FRAME_WORDS,
+  predecode,
+  predecodedSize,
+  REG_WORDS,
+  WORDS,
+} from './predecode.ts';
 import type { LinkedInsn, Program } from './program.ts';
 import type { HelperRow } from './prototypes/helper.ts';
 
@@ -24,8 +33,8 @@ const MAX_DEPTH = 2 * (MAX_TAIL_CALLS + 1) * MAX_CALL_FRAMES;
 const CODE_POINTER = 0xc0000000 | 0;
 const DEFAULT_BUDGET = 1_000_000_000;
 const MAX_WORDS_PER_LIMIT = 1 << 30;
-/** Words that a frame saves: r6..r9, return address, may_goto count. */
-const SAVE_WORDS = 10;
+/** Word index of the first program. */
+const CODE_START = REG_WORDS + (MAX_DEPTH + 1) * FRAME_WORDS;
 
 /** What a tail call needs of its map. */
 interface ProgArray extends BpfMap {
@@ -72,22 +81,18 @@ export class Interpreter implements Engine {
   budget = DEFAULT_BUDGET;
 
   #words = new Int32Array(CODE_WORDS);
-  #next = REG_WORDS * 2;
+  #next = CODE_START;
   #prepared = new Map<Program, Prepared>();
   #ranges: Prepared[] = [];
   #traceHook: TraceHook | undefined;
   #helpers: (() => void)[] = [];
   #helperIndex = new Map<HelperRow, number>();
-  #state: LoopState = { depth: -1, words: 0, pc: 0 };
+  #state: LoopState = { depth: -1, frameLimit: 0, words: 0, pc: 0 };
   #loop: Loop;
   #cpu: Cpu;
   #ctx = 0;
   #tailCalls = 0;
-  /** First depth at which the current run may not open a frame any more. */
-  #frameLimit = 0;
-  #save = new Int32Array((MAX_DEPTH + 1) * SAVE_WORDS);
-  /** Address just above each frame's 512 bytes, by depth; each frame has a page of its own, so that overruns fault. */
-  #frameTop: number[] = [];
+  #last: Prepared | undefined;
 
   constructor(machine: Machine) {
     this.machine = machine;
@@ -108,7 +113,7 @@ export class Interpreter implements Engine {
       atomic32: (op, address, src) => this.#atomic32(op, address, src),
       atomic64: (op, address, src) => this.#atomic64(op, address, src),
       flush: (pc) => this.#limit(pc),
-      enter: (pc) => this.#enter(pc + WORDS, pc),
+      grow: (pc, depth) => this.#grow(pc, depth),
       leave: () => this.#leave(),
       tailCall: (pc) => this.#tailCall(pc),
       mayGoto: () => this.#mayGoto(),
@@ -121,8 +126,9 @@ export class Interpreter implements Engine {
   set traceHook(hook: TraceHook | undefined) {
     if ((hook === undefined) !== (this.#traceHook === undefined)) {
       this.#prepared.clear();
+      this.#last = undefined;
       this.#ranges = [];
-      this.#next = REG_WORDS * 2;
+      this.#next = CODE_START;
     }
     this.#traceHook = hook;
   }
@@ -135,8 +141,9 @@ export class Interpreter implements Engine {
   /** Forgets the code of all programs, so that a long campaign does not fill the code area. */
   reset(): void {
     this.#prepared.clear();
+    this.#last = undefined;
     this.#ranges = [];
-    this.#next = REG_WORDS * 2;
+    this.#next = CODE_START;
   }
 
   /**
@@ -146,20 +153,18 @@ export class Interpreter implements Engine {
   run(program: Program, cpu: Cpu, ctx: number): number {
     const state = this.#state;
     const m = this.#words;
-    const outer = {
-      cpu: this.#cpu,
-      program: cpu.program,
-      ctx: this.#ctx,
-      tailCalls: this.#tailCalls,
-      frameLimit: this.#frameLimit,
-      depth: state.depth,
-    };
-    const base = this.#code(program).base;
-    if (outer.depth < 0) state.words = 0;
+    const outerCpu = this.#cpu;
+    const outerProgram = cpu.program;
+    const outerCtx = this.#ctx;
+    const outerTailCalls = this.#tailCalls;
+    const outerLimit = state.frameLimit;
+    const outerDepth = state.depth;
+    const { base } = this.#last?.program === program ? this.#last : this.#code(program);
+    if (outerDepth < 0) state.words = 0;
     this.#cpu = cpu;
     this.#ctx = ctx;
     this.#tailCalls = 0;
-    this.#frameLimit = outer.depth + 1 + MAX_CALL_FRAMES;
+    state.frameLimit = outerDepth + 1 + MAX_CALL_FRAMES;
     cpu.program = program;
     try {
       this.#enter(0, base);
@@ -168,20 +173,23 @@ export class Interpreter implements Engine {
       this.#loop(base, this.#limit(base));
       this.#leave();
     } finally {
-      state.depth = outer.depth;
-      this.#cpu = outer.cpu;
-      this.#ctx = outer.ctx;
-      this.#tailCalls = outer.tailCalls;
-      this.#frameLimit = outer.frameLimit;
-      cpu.program = outer.program;
-      if (outer.depth < 0) this.executed = state.words / WORDS;
+      state.depth = outerDepth;
+      state.frameLimit = outerLimit;
+      this.#cpu = outerCpu;
+      this.#ctx = outerCtx;
+      this.#tailCalls = outerTailCalls;
+      cpu.program = outerProgram;
+      if (outerDepth < 0) this.executed = state.words / WORDS;
     }
     return m[0]! >>> 0;
   }
 
   #code(program: Program): Prepared {
     const known = this.#prepared.get(program);
-    if (known) return known;
+    if (known) {
+      this.#last = known;
+      return known;
+    }
     const options = { trace: this.#traceHook !== undefined };
     const size = predecodedSize(program, options);
     if (this.#next + size > CODE_WORDS) {
@@ -274,49 +282,51 @@ export class Interpreter implements Engine {
     return Math.min(left, MAX_WORDS_PER_LIMIT);
   }
 
-  /** Opens a frame: saves r6..r9 and where to go on, and sets r10. */
+  /** Opens a frame: saves r6..r9 and where to go on, and sets r10. The loop's `call` does the same in line. */
   #enter(returnTo: number, pc: number): void {
     const depth = this.#state.depth + 1;
-    if (depth >= this.#frameLimit) this.#fault(pc, 'the call stack of 9 frames is too deep', 'Linux allows 8 frames');
-    if (depth >= MAX_DEPTH) this.#fault(pc, 'programs run inside programs too deep');
     const m = this.#words;
-    const at = depth * SAVE_WORDS;
-    for (let i = 0; i < 8; i++) this.#save[at + i] = m[12 + i]!;
-    this.#save[at + 8] = returnTo;
-    this.#save[at + 9] = 0;
+    const at = REG_WORDS + depth * FRAME_WORDS;
+    if (depth >= this.#state.frameLimit || m[at + FRAME_TOP] === 0) this.#grow(pc, depth);
+    for (let i = 0; i < 8; i++) m[at + i] = m[12 + i]!;
+    m[at + FRAME_RETURN] = returnTo;
+    m[at + FRAME_MAY_GOTO] = 0;
     this.#state.depth = depth;
-    m[20] = this.#frame(depth);
+    m[20] = m[at + FRAME_TOP]!;
     m[21] = 0;
   }
 
   #leave(): number {
     const depth = this.#state.depth;
     const m = this.#words;
-    const at = depth * SAVE_WORDS;
-    for (let i = 0; i < 8; i++) m[12 + i] = this.#save[at + i]!;
+    const at = REG_WORDS + depth * FRAME_WORDS;
+    for (let i = 0; i < 8; i++) m[12 + i] = m[at + i]!;
     this.#state.depth = depth - 1;
-    if (depth > 0) m[20] = this.#frame(depth - 1);
-    return this.#save[at + 8]!;
+    if (depth > 0) m[20] = m[at - FRAME_WORDS + FRAME_TOP]!;
+    return m[at + FRAME_RETURN]!;
   }
 
-  #frame(depth: number): number {
-    const known = this.#frameTop[depth];
-    if (known !== undefined) return known;
-    const region = this.machine.memory.allocate(STACK_SIZE, { kind: 'stack', name: `stack frame ${depth}` });
+  /** Each frame has a page of its own, so that overruns fault. */
+  #grow(pc: number, depth: number): void {
+    if (depth >= this.#state.frameLimit) {
+      this.#fault(pc, 'the call stack of 9 frames is too deep', 'Linux allows 8 frames');
+    }
+    if (depth >= MAX_DEPTH) this.#fault(pc, 'programs run inside programs too deep');
+    const { memory } = this.machine;
+    const region = memory.allocate(STACK_SIZE, { kind: 'stack', name: `stack frame ${depth}` });
     // In the middle of its page, so that a message about an overrun can say whose it is.
     const top = region.start + region.size / 2;
-    this.machine.memory.setBounds(region, top - STACK_SIZE, top);
+    memory.setBounds(region, top - STACK_SIZE, top);
     // Linux leaves old bytes on the stack; a pattern makes a program that reads them easy to recognise.
-    this.machine.memory.u8.fill(0xa5, top - STACK_SIZE, top);
-    this.#frameTop[depth] = top;
-    return top;
+    memory.u8.fill(0xa5, top - STACK_SIZE, top);
+    this.#words[REG_WORDS + depth * FRAME_WORDS + FRAME_TOP] = top;
   }
 
   #callback(fn: number, args: readonly [lo: number, hi: number][]): number {
     const m = this.#words;
     const word = ((fn | 0) - CODE_POINTER) * WORDS;
     const pc = this.#state.pc;
-    if (word < REG_WORDS || word >= this.#next) this.#fault(pc, `0x${(fn >>> 0).toString(16)} is not a function`);
+    if (word < CODE_START || word >= this.#next) this.#fault(pc, `0x${(fn >>> 0).toString(16)} is not a function`);
     this.#enter(0, pc);
     for (const [index, [lo, hi]] of args.entries()) {
       m[2 + 2 * index] = lo;
@@ -338,7 +348,7 @@ export class Interpreter implements Engine {
     if (!program) return 0;
     this.#tailCalls++;
     // The callee takes over the frame and may open seven more. kernel: the verifier counts frames per program
-    this.#frameLimit = Math.max(this.#frameLimit, this.#state.depth + MAX_CALL_FRAMES);
+    this.#state.frameLimit = Math.max(this.#state.frameLimit, this.#state.depth + MAX_CALL_FRAMES);
     const base = this.#code(program).base;
     this.#cpu.program = program;
     m[2] = this.#ctx;
@@ -347,10 +357,10 @@ export class Interpreter implements Engine {
   }
 
   #mayGoto(): boolean {
-    const at = this.#state.depth * SAVE_WORDS + 9;
-    if (this.#save[at]! >= MAX_MAY_GOTO) return true;
-    this.#save[at] = this.#save[at]! + 1;
-    return false;
+    const at = REG_WORDS + this.#state.depth * FRAME_WORDS + FRAME_MAY_GOTO;
+    const count = this.#words[at]!;
+    this.#words[at] = count + 1;
+    return count >= MAX_MAY_GOTO;
   }
 
   #loadPacket(pc: number, indirect: boolean): boolean {

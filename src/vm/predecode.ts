@@ -27,8 +27,21 @@ import type { LinkedInsn, Program } from './program.ts';
  */
 export const WORDS = 8;
 
-/** Registers r0..r10 as lo/hi pairs at the start of the array; code begins after them. */
+/** Registers r0..r10 as lo/hi pairs at the start of the array; after them, a row for each frame. */
 export const REG_WORDS = 32;
+
+/**
+ * Row of a frame (by depth, from REG_WORDS on; interpreter-loop.ts repeats the numbers as literals):
+ *
+ * ```
+ * word  0..7                      8            9               10                     11
+ *       caller's r6..r9, lo/hi    return to    may_goto count  address above 512 B    -
+ * ```
+ */
+export const FRAME_WORDS = 12;
+export const FRAME_RETURN = 8;
+export const FRAME_MAY_GOTO = 9;
+export const FRAME_TOP = 10;
 
 /**
  * Op numbers. interpreter.ts repeats them as literals in its switch, because V8 builds a jump table only from literals;

@@ -84,9 +84,12 @@ function parseSpec(format: Uint8Array, at: number): Spec | undefined {
 /** Output of limited size that goes on counting. kernel: bstr_printf() */
 class Output {
   readonly bytes: Uint8Array;
+  /** Bytes before the one that the NUL gets; -1 when not even that has room. */
+  readonly room: number;
   length = 0;
 
   constructor(room: number) {
+    this.room = room;
     this.bytes = new Uint8Array(Math.max(0, room));
   }
 
@@ -111,8 +114,8 @@ function ascii(text: string): number[] {
   return [...text].map((char) => char.charCodeAt(0));
 }
 
-function u64(args: FormatArgs, index: number): bigint {
-  return (BigInt(args[2 * index + 1]! >>> 0) << 32n) | BigInt(args[2 * index]! >>> 0);
+function wide(lo: number, hi: number): bigint {
+  return (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0);
 }
 
 /** kernel: number() */
@@ -164,114 +167,149 @@ function ipText(conversion: string, bytes: Uint8Array): string {
   return groups.join(conversion === 'pI6' ? ':' : '');
 }
 
-/** Scratch memory of the converted arguments of one call. */
-class Scratch {
-  #used = 0;
+/**
+ * Arguments of one call as they are gathered: integers of 4 or 8 bytes aligned to 4, characters, strings with their NUL,
+ * and addresses as text. Printing takes them from here in order.
+ */
+class Gathered {
+  readonly #memory: Memory;
+  readonly #bytes = new Uint8Array(SCRATCH);
+  readonly #view = new DataView(this.#bytes.buffer);
+  #end = 0;
+  #at = 0;
 
-  get left(): number {
-    return SCRATCH - this.#used;
+  constructor(memory: Memory) {
+    this.#memory = memory;
   }
 
-  take(bytes: number): void {
-    this.#used = Math.min(SCRATCH, this.#used + bytes);
+  /** Adds one argument; 0 or -ENOSPC. kernel: bpf_bprintf_prepare() */
+  add(spec: Spec, lo: number, hi: number): number {
+    const left = SCRATCH - this.#end;
+    switch (spec.conversion) {
+      case 's':
+      case 'pks':
+      case 'pus': {
+        if (left === 0) return -E.ENOSPC;
+        // The lab has no user memory; bad addresses give an empty string.
+        const user = spec.conversion === 'pus';
+        const copied = user ? -E.EFAULT : copyString(this.#memory, this.#bytes, this.#end, left, lo, hi);
+        if (copied < 0) this.#bytes[this.#end] = 0;
+        this.#end += copied < 0 ? 1 : copied;
+        return 0;
+      }
+      case 'pI4':
+      case 'pi4':
+      case 'pI6':
+      case 'pi6': {
+        const size = spec.conversion.endsWith('4') ? 4 : 16;
+        if (left < size) return -E.ENOSPC;
+        const readable = hi === 0 && this.#memory.accessible(lo >>> 0, size, false);
+        this.#addText(ipText(spec.conversion, readable ? this.#memory.read(lo >>> 0, size) : new Uint8Array(size)));
+        return 0;
+      }
+      case 'pB':
+        this.#addText(`0x${wide(lo, hi).toString(16)}`);
+        return 0;
+      case 'c':
+        if (left === 0) return -E.ENOSPC;
+        this.#bytes[this.#end++] = lo;
+        return 0;
+      default:
+        this.#end = (this.#end + 3) & ~3;
+        if (SCRATCH - this.#end < spec.size) return -E.ENOSPC;
+        this.#view.setInt32(this.#end, lo, true);
+        if (spec.size === 8) this.#view.setInt32(this.#end + 4, hi, true);
+        this.#end += spec.size;
+        return 0;
+    }
   }
 
-  /** Room for an integer, aligned to 4; false when there is none. */
-  integer(bytes: number): boolean {
-    this.#used = (this.#used + 3) & ~3;
-    if (this.left < bytes) return false;
-    this.#used += bytes;
-    return true;
+  /** Text with its NUL, cut to what is left. */
+  #addText(text: string): void {
+    const cut = ascii(text).slice(0, Math.max(0, SCRATCH - this.#end - 1));
+    this.#bytes.set(cut, this.#end);
+    this.#end = Math.min(SCRATCH, this.#end + text.length + 1);
+  }
+
+  integer(size: number): bigint {
+    const at = Math.min((this.#at + 3) & ~3, SCRATCH - size);
+    this.#at = at + size;
+    return size === 8 ? this.#view.getBigUint64(at, true) : BigInt(this.#view.getUint32(at, true));
+  }
+
+  char(): number {
+    return this.#bytes[this.#at++] ?? 0;
+  }
+
+  string(): Uint8Array {
+    const start = this.#at;
+    const nul = this.#bytes.indexOf(0, start);
+    const end = nul < 0 ? SCRATCH : nul;
+    this.#at = end + 1;
+    return this.#bytes.subarray(start, end);
   }
 }
 
-/** Converts one argument; 0 or a negative errno. */
-function convert(memory: Memory, out: Output, scratch: Scratch, spec: Spec, args: FormatArgs, index: number): number {
-  const lo = args[2 * index]!;
-  const hi = args[2 * index + 1]!;
+/** kernel: bstr_printf() */
+function print(out: Output, spec: Spec, args: Gathered): void {
+  const left = spec.flags.includes('-');
   switch (spec.conversion) {
     case 's':
-    case 'pks':
-    case 'pus': {
-      if (scratch.left === 0) return -E.ENOSPC;
-      const text = new Uint8Array(scratch.left);
-      // The lab has no user memory; bad addresses give an empty string.
-      const copied = spec.conversion === 'pus' ? -E.EFAULT : copyString(memory, text, 0, text.length, lo, hi);
-      const length = copied < 0 ? 0 : copied - 1;
-      scratch.take(length + 1);
-      // What was formatted beforehand (%pks) takes no width.
-      out.field(text.subarray(0, length), spec.conversion === 's' ? spec.width : 0, spec.flags.includes('-'));
-      return 0;
-    }
-    case 'pI4':
-    case 'pi4':
-    case 'pI6':
-    case 'pi6': {
-      const size = spec.conversion.endsWith('4') ? 4 : 16;
-      if (scratch.left < size) return -E.ENOSPC;
-      const at = hi === 0 && memory.accessible(lo >>> 0, size, false) ? lo >>> 0 : 0;
-      const bytes = at === 0 ? new Uint8Array(size) : memory.read(at, size);
-      putPrepared(out, scratch, ipText(spec.conversion, bytes));
-      return 0;
-    }
-    case 'pB':
-      putPrepared(out, scratch, `0x${u64(args, index).toString(16)}`);
-      return 0;
+      out.field(args.string(), spec.width, left);
+      return;
     case 'c':
-      if (scratch.left === 0) return -E.ENOSPC;
-      scratch.take(1);
-      out.field([lo & 0xff], spec.width, spec.flags.includes('-'));
-      return 0;
+      out.field([args.char()], spec.width, left);
+      return;
+    case 'p':
+    case 'px':
+    case 'pK':
+    case 'ps':
+    case 'pS':
+      putPointer(out, spec, args.integer(8));
+      return;
     default:
-      if (!scratch.integer(spec.size)) return -E.ENOSPC;
-      if (spec.conversion.startsWith('p')) putPointer(out, spec, u64(args, index));
-      else putInteger(out, spec, u64(args, index));
-      return 0;
+      if (!spec.conversion.startsWith('p')) putInteger(out, spec, args.integer(spec.size));
+      // What was made text beforehand has no width. Once the output is full, Linux leaves it where it is: it does not
+      // count, and what comes next is read from it.
+      else if (out.length <= out.room) out.field(args.string(), 0, false);
   }
-}
-
-/** Text that is formatted while the arguments are gathered, and cut to the scratch memory left. */
-function putPrepared(out: Output, scratch: Scratch, text: string): void {
-  const cut = text.slice(0, Math.max(0, scratch.left - 1));
-  scratch.take(text.length + 1);
-  // Linux passes over such arguments once the output is full: they do not count.
-  if (out.length < out.bytes.length) out.field(ascii(cut), 0, false);
 }
 
 /**
  * Formats as bpf_snprintf and bpf_trace_printk do.
  * @param format without its NUL
- * @param room bytes of output that are kept
+ * @param room bytes of output that are kept beside the NUL, -1: not even that
  * @returns negative errno: EINVAL for a bad format or too few arguments, ENOSPC when the arguments outgrow 512 bytes.
  * kernel: bpf_bprintf_prepare(), bstr_printf()
  */
 export function formatText(memory: Memory, format: Uint8Array, args: FormatArgs, room: number): Formatted | number {
-  const out = new Output(room);
-  const scratch = new Scratch();
+  const gathered = new Gathered(memory);
+  const pieces: (number | Spec)[] = [];
   let index = 0;
   for (let i = 0; i < format.length; ) {
     const byte = format[i]!;
-    if (byte !== 0x25) {
+    if (byte !== 0x25 || format[i + 1] === 0x25) {
       // Control characters are refused, bytes of UTF-8 are not.
       if ((byte < 0x20 && !isSpace(byte)) || byte === 0x7f) return -E.EINVAL;
-      out.put(byte);
-      i++;
-      continue;
-    }
-    if (format[i + 1] === 0x25) {
-      out.put(0x25);
-      i += 2;
+      pieces.push(byte);
+      i += byte === 0x25 ? 2 : 1;
       continue;
     }
     if (index >= args.length / 2) return -E.EINVAL;
     const spec = parseSpec(format, i + 1);
     if (!spec) return -E.EINVAL;
-    const error = convert(memory, out, scratch, spec, args, index);
+    const error = gathered.add(spec, args[2 * index]!, args[2 * index + 1]!);
     if (error < 0) return error;
     index++;
+    pieces.push(spec);
     i = spec.end;
     // Letters and digits right after a pointer conversion belong to it.
     if (spec.conversion.startsWith('p')) while (i < format.length && isAlnum(format[i]!)) i++;
+  }
+  const out = new Output(room);
+  for (const piece of pieces) {
+    if (typeof piece === 'number') out.put(piece);
+    else print(out, piece, gathered);
   }
   return { text: out.bytes.subarray(0, Math.min(out.length, out.bytes.length)), length: out.length };
 }

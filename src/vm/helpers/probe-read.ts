@@ -1,6 +1,6 @@
 import { E } from '../../base/errno.ts';
 import { type HelperRow, helper } from '../prototypes/helper.ts';
-import { copyFrom, copyString } from './kernel-memory.ts';
+import { copyFrom, copyString, isUserAddress } from './kernel-memory.ts';
 
 const args = ['uninit_mem', 'const_size_or_zero', 'anything'] as const;
 
@@ -14,9 +14,9 @@ export const probeReadHelpers: readonly HelperRow[] = [
     types: 'all',
     gpl: true,
     // The lab has no user memory.
-    call: (cpu, to, size) => {
+    call: (cpu, to, size, lo, hi) => {
       cpu.machine.memory.u8.fill(0, to, to + size);
-      return size === 0 ? 0 : -E.EFAULT;
+      return size === 0 && isUserAddress(cpu.machine.memory, lo, hi) ? 0 : -E.EFAULT;
     },
   }),
   helper({
