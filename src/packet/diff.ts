@@ -65,7 +65,37 @@ export function diffPackets(
     [i, j] = [left + 1, right + 1];
   }
   findStaleChecksums(a, b, pairs, changes);
-  return changes;
+  const moved = movedEnd(before, after, changes);
+  return moved ? [moved] : changes;
+}
+
+const isHeader = (change: PacketChange) => change.kind !== 'stale' && !['payload', 'padding'].includes(change.layer);
+
+/**
+ * A packet that only lost or gained bytes at one end, and not whole headers: what is left may read as quite another
+ * packet, so that comparing fields would tell a wrong story.
+ */
+function movedEnd(before: Uint8Array, after: Uint8Array, changes: readonly PacketChange[]): PacketChange | undefined {
+  const [short, long] = before.length < after.length ? [before, after] : [after, before];
+  const size = long.length - short.length;
+  const cut = short === after;
+  const change = (front: boolean, text: string): PacketChange => {
+    const bytes = formatHex(front ? long.subarray(0, size) : long.subarray(short.length));
+    const offset = front ? 0 : short.length;
+    return { kind: 'bytes', layer: 'packet', offset, before: cut ? bytes : '', after: cut ? '' : bytes, text };
+  };
+  if (size === 0) return undefined;
+  if (
+    sameBytes(long.subarray(0, short.length), short) &&
+    changes.some((one) => isHeader(one) && one.kind !== 'bytes')
+  ) {
+    return change(false, cut ? `last ${size} of ${long.length} bytes cut` : `${size} bytes added at the end`);
+  }
+  const whole = cut ? 'removed' : 'added';
+  if (sameBytes(long.subarray(size), short) && changes.some((one) => one.kind !== whole && one.kind !== 'stale')) {
+    return change(true, cut ? `first ${size} of ${long.length} bytes cut` : `${size} bytes added in front`);
+  }
+  return undefined;
 }
 
 /** The changes as one line; what merely follows from others is left out. */
@@ -196,7 +226,8 @@ function findStaleChecksums(
     if (left !== undefined && wrongBefore.has(a.layers[left]!)) continue;
     const row = layer.header.byName.get(field)!;
     const name = `${nameOf(layer)} ${field}`;
-    const why = left === undefined ? 'wrong' : 'stale';
+    const written = changes.some((change) => change.kind === 'field' && change.text.startsWith(`${name} `));
+    const why = left === undefined || written ? 'wrong' : 'stale';
     const text = `${name} ${why} (${formatValue(row, found)}, should be ${formatValue(row, expected)})`;
     changes.push({ kind: 'stale', layer: layer.name, field, found, expected, text });
   }

@@ -14,6 +14,8 @@ export interface PacketSummary {
   readonly info: string;
   /** Bytes present. */
   readonly length: number;
+  /** Bytes on the wire. */
+  readonly originalLength: number;
   /** Tags, tunnels, fragments and what is wrong with the packet. */
   readonly notes: readonly string[];
 }
@@ -49,8 +51,11 @@ function own(layers: readonly Layer[]): readonly Layer[] {
   return quote < 0 ? layers : layers.slice(0, quote + 1);
 }
 
-/** Summary of a dissected packet: its innermost flow, and around it what carries it. */
-export function summaryOf(dissection: Dissection): PacketSummary {
+/**
+ * Summary of a dissected packet: its innermost flow, and around it what carries it.
+ * @param originalLength bytes on the wire, when the capture may have kept fewer.
+ */
+export function summaryOf(dissection: Dissection, originalLength = dissection.bytes.length): PacketSummary {
   const layers = own(dissection.layers);
   const notes: string[] = [];
   let [from, to, protocol, info] = ['?', '?', 'data', ''];
@@ -118,7 +123,7 @@ export function summaryOf(dissection: Dissection): PacketSummary {
   }
   const first = dissection.problems[0];
   if (first) notes.push(`${dissection.truncated ? 'cut' : 'malformed'}: ${first.text}`);
-  return { from, to, protocol, info, length: dissection.bytes.length, notes };
+  return { from, to, protocol, info, length: dissection.bytes.length, originalLength, notes };
 }
 
 const etherName = (layer: Layer) => {
@@ -145,12 +150,13 @@ function noteFragment(layer: Layer, more: boolean, notes: string[]): void {
  * 10.0.0.1:4001 > 10.0.0.9:22    TCP S   74B
  * ```
  */
-export function summarize(bytes: Uint8Array, options: { linkType?: number } = {}): string {
-  return formatSummary(summaryOf(dissect(bytes, options)));
+export function summarize(bytes: Uint8Array, options: { linkType?: number; originalLength?: number } = {}): string {
+  return formatSummary(summaryOf(dissect(bytes, options), options.originalLength));
 }
 
 /** A summary as one line. */
-export function formatSummary({ from, to, protocol, info, length, notes }: PacketSummary): string {
-  const line = `${`${from} > ${to}`.padEnd(30)} ${[protocol, info].filter(Boolean).join(' ').padEnd(7)} ${length}B`;
+export function formatSummary({ from, to, protocol, info, length, originalLength, notes }: PacketSummary): string {
+  const size = length === originalLength ? `${length}B` : `${length}B of ${originalLength}B`;
+  const line = `${`${from} > ${to}`.padEnd(30)} ${[protocol, info].filter(Boolean).join(' ').padEnd(7)} ${size}`;
   return notes.length ? `${line}  ${notes.join(', ')}` : line;
 }

@@ -119,6 +119,27 @@ describe('the diff of a packet', () => {
       eth(l2).ip4(l3).ip4({ ttl: 8 }).udp(),
       'inner ip4 ttl 9 -> 8',
     ],
+    [
+      'a written checksum that is wrong',
+      before,
+      poke(before, 24, 0, 1),
+      'ip4 checksum 0xf6c8 -> 0x0001, ip4 checksum wrong (0x0001, should be 0xf6c8)',
+    ],
+    ['tail cut into a header', before, before.build().subarray(0, 20), 'last 27 of 47 bytes cut'],
+    ['head cut, as many bytes as Ethernet has', before, before.build().subarray(14), 'first 14 of 47 bytes cut'],
+    ['head grown, nothing written', before, Uint8Array.of(9, 9, 9, 9, ...before.build()), '4 bytes added in front'],
+    [
+      'decapsulation that leaves a whole packet',
+      eth(l2)
+        .ip4({ src: '10.0.0.1', dst: '10.0.0.2' })
+        .vxlan({ vni: 42 })
+        .eth(l2)
+        .ip4(l3)
+        .udp({ sport: 7, dport: 53 })
+        .payload('hello'),
+      before,
+      '-ip4 10.0.0.1 > 10.0.0.2, -udp 1024 > 4789, -vxlan vni 42, -eth 02:00:00:00:00:aa > 02:00:00:00:00:01',
+    ],
     ['padding', before, before.padding(3), '+padding 3 bytes'],
   ];
 

@@ -307,6 +307,13 @@ describe('summaries', () => {
     expect(summarize(builder.build())).toBe(text);
   });
 
+  test('bytes that the capture did not keep are told', () => {
+    const bytes = eth().ip4({ len: 1500 }).udp({ sport: 1, dport: 2, len: 1480 }).payload('abc').build();
+    expect(summarize(bytes, { originalLength: 1514 })).toBe(
+      '10.0.0.1:1 > 10.0.0.2:2        UDP     45B of 1514B  cut: length says 1500 bytes, 31 are there',
+    );
+  });
+
   test('an empty packet has one too', () => {
     expect(summaryOf(dissect(new Uint8Array(0)))).toMatchObject({ protocol: 'data', length: 0 });
   });
