@@ -19,7 +19,8 @@ describe('bpf_probe_read_kernel', () => {
     ['[M-265] a user address is out of range', 0x1000, 0, ERANGE],
     ['[M-265] a high user address is out of range', 0, 0x7fff, ERANGE],
     ['[M-266] an unmapped kernel address faults', 0x1000, KERNEL, EFAULT],
-    ['[M-266] an address in no half of the address space faults', 0, 0x10000, EFAULT],
+    ['an address in neither half of the address space is out of range', 0, 0x10000, ERANGE],
+    ['the vsyscall page is out of range', 0xff600123 | 0, -1, ERANGE],
   ])('%s, and the buffer is zeroed', (_name, lo, hi, ret) => {
     for (const name of ['probe_read_kernel', 'probe_read_kernel_str']) {
       const bench = new HelperBench();

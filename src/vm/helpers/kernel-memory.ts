@@ -31,7 +31,10 @@ export function isUserAddress(memory: Memory, lo: number, hi: number): boolean {
   return hi >= 0 && hi < 0x8000 && !isLabAddress(memory, lo, hi);
 }
 
-/** Copies `size` bytes from any address, or returns an errno with the destination untouched. */
+/**
+ * Copies `size` bytes from any address, or returns an errno with the destination untouched.
+ * differs from kernel: memory ends where the object (a map value, a packet) ends; Linux reads on into the next one.
+ */
 export function copyFrom(memory: Memory, to: number, size: number, lo: number, hi: number): 0 | Unreadable {
   const bad = checkAddress(memory, lo, hi);
   if (bad === -34) return bad;
