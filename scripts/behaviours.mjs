@@ -82,12 +82,16 @@ for (const family of FAMILIES) {
     else if (!open.has(number)) problems.push(`${number} has no test and no reason`);
     if (named && open.has(number)) problems.push(`${number} is listed as open, but ${[...named].join(', ')} names it`);
     const where = named
-      ? [...named].sort().map((path) => `\`${path}\``).join(', ')
+      ? [...named]
+          .sort()
+          .map((path) => `\`${path}\``)
+          .join(', ')
       : `open: ${open.get(number) ?? 'no test yet'}`;
     body.push(`| ${number} | ${text.replaceAll('|', '\\|')} | ${where} |`);
   }
   for (const number of tests.keys()) {
-    if (number.startsWith(family.letter) && !list.has(number)) problems.push(`${number} is named by a test but unknown`);
+    if (number.startsWith(family.letter) && !list.has(number))
+      problems.push(`${number} is named by a test but unknown`);
   }
   const share = list.size === 0 ? 0 : (100 * covered) / list.size;
   out.push(`| ${family.letter} | ${list.size} | ${covered} (${share.toFixed(1)} %) | ${list.size - covered} |`);

@@ -24,7 +24,10 @@ function noteAt(lines, index) {
     if (!next || next[1].startsWith('@')) break;
     parts.push(next[1]);
   }
-  return parts.join(' ').replace(/\s*\*\/\s*$/, '').trim();
+  return parts
+    .join(' ')
+    .replace(/\s*\*\/\s*$/, '')
+    .trim();
 }
 
 const rows = [];
