@@ -124,6 +124,7 @@ describe('mistakes are told with line, column and what was expected', () => {
     ['lock *(u64 *)(r1 +0) -= r2', 1, 22, 'expected an atomic operator (+=, |=, &=, ^=), found "-="'],
     ['r1 = atomic64_fetch_add((u64 *)(r3 +0), r2)', 1, 41, 'both registers are the same'],
     ['r1 = atomic64_cmpxchg((u64 *)(r3 +0), r0, r2)', 1, 39, 'cmpxchg compares with r0 and returns in r0'],
+    ['r1 = atomic64_fetch_add((u32 *)(r3 +0), r1)', 1, 26, 'atomic64_fetch_add is of u64'],
     ['r1 = nonsense(r2)', 1, 6, 'found "nonsense"'],
     ['r1 = -r2', 1, 6, 'negation is of one register'],
     ['r1 = be16 r2', 1, 11, 'a byte swap is of one 64-bit register'],

@@ -253,6 +253,7 @@ export class Assignment {
     const token = this.#in.peek(1);
     const memory = this.#ops.unsignedMemory();
     this.#ops.atomicSize(memory.size, token.column);
+    if (name.startsWith('atomic64') && memory.size !== BPF_DW) throw this.#in.error(`${name} is of u64`, token);
     return this.#fetchOperands(dst, op, memory);
   }
 
