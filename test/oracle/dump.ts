@@ -51,6 +51,7 @@ function readBatch(map: KernelMapFacts): Element[] {
   const size = userValueSize(map.typeId, map.valueSize);
   const count = Math.max(1, Math.min(map.maxEntries, 4096, Math.floor((1 << 24) / size)));
   let from: Uint8Array | undefined;
+  let read = 0;
   for (;;) {
     const batch = mapLookupBatch(map.fd, {
       keySize: map.keySize,
@@ -61,12 +62,12 @@ function readBatch(map: KernelMapFacts): Element[] {
     const refused = batch.result < 0 && batch.count === count && from === undefined;
     if (refused) return walk(map);
     for (let i = 0; i < batch.count; i++) {
-      out.push([
-        batch.keys.slice(i * map.keySize, (i + 1) * map.keySize),
-        batch.values.slice(i * size, (i + 1) * size),
-      ]);
+      const value = batch.values.subarray(i * size, (i + 1) * size);
+      // Zero elements are not shown, and most are zero.
+      if (value.some((byte) => byte !== 0)) out.push([batch.keys.slice(i * map.keySize, (i + 1) * map.keySize), value]);
     }
-    if (batch.result < 0 || out.length >= map.maxEntries) return out;
+    read += batch.count;
+    if (batch.result < 0 || read >= map.maxEntries) return out;
     from = batch.next.slice(0, map.keySize);
   }
 }

@@ -1,189 +1,142 @@
-import { E } from '../../src/base/errno.ts';
-import { BpfError } from '../../src/base/error.ts';
-import { contextOf, TestRun } from '../../src/hooks/test-run.ts';
-import type { MapSpec, ObjectSpec, ProgramSpec } from '../../src/loader/spec.ts';
+import { BpfError, FaultError } from '../../src/base/error.ts';
+import { contextOf } from '../../src/hooks/test-run.ts';
+import { createLab, type Lab, type LabObject } from '../../src/lab.ts';
+import type { LabMap } from '../../src/lab-map.ts';
+import type { ObjectSpec } from '../../src/loader/spec.ts';
 import type { BpfMap } from '../../src/maps/map.ts';
-import { requireMap } from '../../src/maps/map-types.ts';
-import { platform } from '../../src/platform.ts';
+import { MapFd } from '../../src/maps/syscall.ts';
 import { Interpreter } from '../../src/vm/interpreter.ts';
-import { Machine } from '../../src/vm/machine.ts';
-import { loadProgram, type Program } from '../../src/vm/program.ts';
-import { formatDump, readingOf } from './dump-format.ts';
+import { formatDump, isArray, readingOf } from './dump-format.ts';
 import { hex, viewOf } from './libc.ts';
 import type { LoadOptions, MapDump, Refusal, RunInput, RunOutput, Subject, SubjectObject } from './subject.ts';
 
-function u32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  viewOf(bytes).setUint32(0, value, true);
-  return bytes;
-}
-
-/** An object loaded into a machine of its own: maps, linked programs, the interpreter, and BPF_PROG_TEST_RUN. */
-class LabObject implements SubjectObject {
+/** An object in a lab: user space works through the map system calls, runs through the test run. */
+class LabSubjectObject implements SubjectObject {
   readonly refused: Record<string, Refusal> = {};
-  readonly #machine = new Machine({ cpus: 2, memory: 1 << 28 });
-  readonly #testRun: TestRun;
-  readonly #maps = new Map<string, BpfMap>();
-  readonly #programs = new Map<string, Program>();
+  readonly programs: readonly string[];
+  readonly #lab: Lab;
+  readonly #object: LabObject;
 
-  constructor(spec: ObjectSpec, options: LoadOptions) {
-    this.#testRun = new TestRun(this.#machine, new Interpreter(this.#machine));
-    const maps = spec.maps.map((map) => this.#createMap(map));
-    spec.maps.forEach((map, i) => {
-      this.#maps.set(map.name, maps[i]!);
-      if (map.initial) this.#check(maps[i]!.sys.update(new Uint8Array(4), map.initial, 0n), `initial ${map.name}`);
-      if (map.frozen) maps[i]!.frozen = true;
-      for (const { slot, map: inner } of map.values ?? []) {
-        if (inner !== undefined) this.#setSlot(maps[i]!, slot, maps[inner]!);
-      }
-    });
-    for (const prog of spec.programs) {
-      if (options.programs ? options.programs.includes(prog.name) : prog.autoload) this.#load(prog, spec, maps);
-    }
-    spec.maps.forEach((map, i) => {
-      for (const { slot, program } of map.values ?? []) {
-        const target = program === undefined ? undefined : this.#programs.get(program);
-        if (target) this.#setSlot(maps[i]!, slot, target);
-      }
-    });
+  constructor(lab: Lab, spec: ObjectSpec, options: LoadOptions) {
+    this.#lab = lab;
+    this.#object = lab.loadSpec(spec);
+    for (const map of this.#object.maps) if (map.type === 'perf_event_array') map.openEvents();
+    const wanted = spec.programs.filter(({ name, autoload }) => options.programs?.includes(name) ?? autoload);
+    this.programs = wanted.map(({ name }) => name).filter((name) => this.#accepted(name));
   }
 
-  #check(result: number, what: string): void {
-    if (result < 0) throw new Error(`lab: ${what}: errno ${-result}`);
-  }
-
-  #setSlot(map: BpfMap, slot: number, object: BpfMap | Program): void {
-    const fd = this.#machine.fds.find(object) ?? this.#machine.fds.open(object);
-    this.#check(map.sys.update(u32(slot), u32(fd), 0n), `slot ${slot} of ${map.name}`);
-  }
-
-  #createMap(spec: MapSpec): BpfMap {
-    const innerMap = spec.innerMap && this.#createMap(spec.innerMap);
-    const map = requireMap(this.#machine, {
-      type: spec.type,
-      name: spec.kernelName,
-      keySize: spec.keySize,
-      valueSize: spec.valueSize,
-      maxEntries: spec.maxEntries === 0 && spec.type === 'perf_event_array' ? this.#machine.cpus : spec.maxEntries,
-      flags: spec.flags,
-      mapExtra: BigInt(spec.mapExtra),
-      numaNode: spec.numaNode,
-      ...(innerMap ? { innerMap } : {}),
-    });
-    this.#machine.maps.set(map.handle, map);
-    return map;
-  }
-
-  #load(prog: ProgramSpec, spec: ObjectSpec, maps: readonly BpfMap[]): void {
+  /** Links the program; a refusal goes into `refused`. */
+  #accepted(name: string): boolean {
     try {
-      const program = loadProgram(
-        this.#machine,
-        {
-          name: prog.name,
-          type: prog.type,
-          expectedAttachType: prog.expectedAttachType,
-          flags: prog.flags,
-          license: prog.license ?? spec.license,
-          insns: prog.insns,
-          maps,
-          kfuncs: spec.kfuncs.map(({ name }) => name),
-        },
-        platform,
-      );
-      this.#programs.set(prog.name, program);
+      return this.#object.prog(name).program !== undefined;
     } catch (error) {
       if (!(error instanceof BpfError)) throw error;
-      this.refused[prog.name] = { errno: error.errno, log: error.message };
+      this.refused[name] = { errno: error.errno, log: error.message };
+      return false;
     }
-  }
-
-  get programs(): readonly string[] {
-    return [...this.#programs.keys()];
   }
 
   get maps(): readonly string[] {
-    return [...this.#maps.keys()];
+    return this.#object.maps.map(({ name }) => name);
   }
 
-  #map(name: string): BpfMap {
-    const map = this.#maps.get(name);
-    if (!map) throw new Error(`lab: no map ${name}`);
-    return map;
+  /** The lab's map and its system calls. */
+  #map(name: string): { readonly map: BpfMap; readonly fd: MapFd } {
+    const { machine } = this.#lab;
+    const labMap = this.#object.map(name);
+    return { map: labMap.map, fd: new MapFd(machine, labMap.fd) };
   }
 
   run(name: string, input: RunInput): RunOutput {
-    const program = this.#programs.get(name);
-    if (!program) throw new Error(`lab: no program ${name}`);
+    const program = this.#object.prog(name);
     try {
-      const retval = this.#testRun.run(program, input.data ?? new Uint8Array(), {
+      const { retval, data, ctx } = program.run(input.data ?? new Uint8Array(), {
         repeat: input.repeat ?? 1,
-        ...(input.ctx ? { ctx: contextValues(program.type, input.ctx) } : {}),
+        ...(input.ctx ? { ctx: contextValues(program.spec.type, input.ctx) } : {}),
       });
-      const ctx = input.ctx ? hex(this.#testRun.context()) : '';
-      return { errno: 0, retval, data: hex(this.#testRun.output()), ctx };
+      return { errno: 0, retval, data: hex(data), ctx: input.ctx ? hex(ctx) : '' };
     } catch (error) {
-      if (!(error instanceof BpfError) || error.name === 'FaultError') throw error;
+      if (!(error instanceof BpfError) || error instanceof FaultError) throw error;
       return { errno: error.errno, retval: 0, data: '', ctx: '' };
     }
   }
 
   lookup(name: string, key: Uint8Array): Uint8Array | number {
-    const map = this.#map(name);
-    const out = new Uint8Array(map.sys.wireValueSize);
-    const result = map.sys.lookup(key, 0n, out);
-    return result < 0 ? result : out;
+    return this.#map(name).fd.read(key);
   }
 
   update(name: string, key: Uint8Array | undefined, value: Uint8Array, flags = 0): number {
-    const map = this.#map(name);
-    const slots = new Uint8Array(map.sys.wireValueSize);
-    const step = value.length === map.sys.wireValueSize ? value.length : Math.ceil(map.valueSize / 8) * 8;
-    for (let at = 0; at < slots.length; at += step) slots.set(value, at);
-    return map.sys.update(key ?? new Uint8Array(), slots, BigInt(flags));
+    const { map, fd } = this.#map(name);
+    const size = map.sys.wireValueSize;
+    if (size === value.length) return fd.update(key, value, BigInt(flags));
+    const slots = new Uint8Array(size);
+    for (let at = 0; at < size; at += Math.ceil(map.valueSize / 8) * 8) slots.set(value, at);
+    return fd.update(key, slots, BigInt(flags));
   }
 
   delete(name: string, key: Uint8Array): number {
-    return this.#map(name).sys.delete(key);
+    return this.#map(name).fd.delete(key);
   }
 
   dump(): Record<string, MapDump> {
-    return Object.fromEntries([...this.#maps].map(([name, map]) => [name, this.#dump(map, map.type)]));
+    return Object.fromEntries(this.#object.maps.map((map) => [map.spec!.name, this.#dumpLabMap(map)]));
   }
 
-  #dump(map: BpfMap, type: string): MapDump {
+  #dumpLabMap(map: LabMap): MapDump {
+    const { type } = map;
+    if (type !== 'ringbuf' && type !== 'perf_event_array')
+      return this.#dump(map.map, new MapFd(map.machine, map.fd), type);
+    const entries = map
+      .takeEvents()
+      .map(({ cpu, data, lost }) => [cpu === undefined ? '' : String(cpu), lost ? `lost ${lost}` : hex(data)] as const);
+    return { type, entries };
+  }
+
+  #dump(map: BpfMap, fd: MapFd, type: string): MapDump {
     const reading = readingOf(map.typeId);
     if (reading === 'none') return { type, entries: [] };
-    if (reading === 'pop') return { type, entries: popAll(map) };
+    if (reading === 'pop') return { type, entries: popAll(map, fd) };
+    const { machine } = this.#lab;
     const elements: [Uint8Array, Uint8Array][] = [];
+    const value = new Uint8Array(map.sys.wireValueSize);
     let key: Uint8Array | undefined;
     for (;;) {
       const next = new Uint8Array(map.keySize);
-      if (map.sys.nextKey(key, next) < 0) break;
-      const value = new Uint8Array(map.sys.wireValueSize);
-      if (map.sys.lookup(next, 0n, value) === 0) elements.push([next, value]);
+      if (fd.nextKey(key, next) < 0) break;
+      // Zero elements of arrays are not shown; most of a big array is.
+      const found = fd.lookup(next, value) === 0;
+      if (found && !(isArray(map.typeId) && value.every((byte) => byte === 0))) elements.push([next, value.slice()]);
       key = next;
     }
     return formatDump(type, map, elements, {
-      program: (id) => [...this.#programs.values()].find((program) => program.id === id)?.name,
+      program: (id) => machine.programs.get(id)?.name,
       inner: (id) => {
-        const inner = [...this.#machine.maps.values()].find((candidate) => candidate.id === id);
+        const inner = [...machine.maps.values()].find((candidate) => candidate.id === id);
         if (!inner) throw new Error(`lab: no inner map ${id}`);
-        return this.#dump(inner, 'inner');
+        const innerFd = machine.fds.open(inner);
+        const dump = this.#dump(inner, new MapFd(machine, innerFd), 'inner');
+        machine.fds.close(innerFd);
+        return dump;
       },
     });
   }
 
+  /** A lab keeps what was loaded into it; this gives back what the next object may need. */
   close(): void {
-    for (const map of this.#maps.values()) map.destroy();
+    const { machine, engine } = this.#lab;
+    if (engine instanceof Interpreter) engine.reset();
+    for (const { map } of this.#object.maps) {
+      machine.maps.delete(map.handle);
+      map.destroy();
+    }
   }
 }
 
-function popAll(map: BpfMap): MapDump['entries'] {
+function popAll(map: BpfMap, fd: MapFd): MapDump['entries'] {
   const out: (readonly [string, string])[] = [];
   for (;;) {
     const value = new Uint8Array(map.sys.wireValueSize);
-    const result = map.sys.lookupAndDelete?.(new Uint8Array(), 0n, value) ?? -E.EINVAL;
-    if (result < 0) return out;
+    if (fd.lookupAndDelete(undefined, value) < 0) return out;
     out.push(['', hex(value)]);
   }
 }
@@ -211,8 +164,13 @@ function contextValues(type: string, bytes: Uint8Array): Record<string, number |
   return values;
 }
 
-/** The lab's interpreter as a subject. */
+let lab: Lab | undefined;
+
+/** The lab's interpreter as a subject; one lab serves all objects of a test file. */
 export const interpreterSubject: Subject = {
   name: 'interpreter',
-  load: (spec, options = {}) => new LabObject(spec, options),
+  load: (spec, options = {}) => {
+    lab ??= createLab({ cpus: 2 });
+    return new LabSubjectObject(lab, spec, options);
+  },
 };

@@ -226,7 +226,15 @@ export class KernelObject implements SubjectObject {
         if (ring) return [name, { type, entries: ring.read().map((record) => ['', hex(record)] as const) }];
         const perf = this.#perf.get(name);
         if (perf)
-          return [name, { type, entries: perf.read().map(({ cpu, data }) => [String(cpu), hex(data)] as const) }];
+          return [
+            name,
+            {
+              type,
+              entries: perf
+                .read()
+                .map(({ cpu, data, lost }) => [String(cpu), lost ? `lost ${lost}` : hex(data)] as const),
+            },
+          ];
         return [name, dumpMap(map.fd, type, names)];
       }),
     );

@@ -3,7 +3,13 @@ import type { Scenario } from './scenario.ts';
 import type { SubjectObject } from './subject.ts';
 
 /** What makes a program of `progs/` do something worth comparing: settings, map contents, and what time touches. */
-export type ObjectScenario = Pick<Scenario, 'globals' | 'prepare' | 'timeFields'> & {
+export type ObjectScenario = Pick<Scenario, 'globals' | 'prepare' | 'shared' | 'timeFields'> & {
+  /** Context that goes in with every packet. */
+  readonly ctx?: Uint8Array;
+  /** Program that comes before the others. */
+  readonly first?: string;
+  /** Programs that are left out, with the reason. */
+  readonly without?: Readonly<Record<string, string>>;
   /** Why it is not compared; the reason is printed. */
   readonly skip?: string;
 };
@@ -39,8 +45,12 @@ export const OBJECT_SCENARIOS: Readonly<Record<string, ObjectScenario>> = {
     // One byte a second: the second packet of a class is always too late, however fast the runs follow.
     globals: { default_rate: 1 },
     timeFields: { classes: [[8, 16]] },
+    // wire_len is 0 in a test run without a context
+    ctx: new Uint8Array(192),
   },
   timer: { globals: { idle_ns: 3_600_000_000_000 } },
+  isort64: { skip: 'Linux refuses it after a million instructions, which takes it a quarter of a minute' },
+  maps: { shared: true, first: 'fill', without: { ktime: 'returns a bit of the time' } },
   router: { skip: 'bpf_fib_lookup needs the routing tables of the network core' },
   cgroup_skb: {
     prepare: (object) => {

@@ -11,6 +11,14 @@ export function projectObjects(): string[] {
   return objectsIn(PROGS, '.bpf.o');
 }
 
+/** Paths of the objects in `progs/bench/`, sorted. */
+export function benchObjects(): string[] {
+  return objectsIn(`${PROGS}bench/`, '.bpf.o');
+}
+
+/** The packet that they are measured on. */
+export const BENCH_CAPTURE = `${PROGS}bench/input.pcap`;
+
 export const MIXED_CAPTURE = `${PROGS}captures/mixed.pcap`;
 
 /** Objects in a folder; none where it does not exist. */
@@ -29,5 +37,5 @@ export function objectName(path: string): string {
 
 /** The object as our loader reads it, fresh each time. */
 export function readObject(path: string): ObjectSpec {
-  return loadObject(new Uint8Array(readFileSync(path)), { file: path });
+  return loadObject(new Uint8Array(readFileSync(path)), { file: path, possibleCpus: 2 });
 }

@@ -10,6 +10,7 @@ vi.mock('./kernel.ts', () => ({
 const { firstDifference, recorded } = await import('./record.ts');
 
 function folder(): string {
+  vi.stubEnv('BPFLAB_RECORD', '');
   const path = mkdtempSync(join(tmpdir(), 'bpflab-record-'));
   onTestFinished(() => {
     rmSync(path, { recursive: true });

@@ -3,6 +3,8 @@ import { mapUpdate, possibleCpus } from './kernel-maps.ts';
 import { addressOf, type Mapping, mapMemory, PROT_READ, PROT_WRITE, pinned, syscall, viewOf } from './libc.ts';
 
 const PAGE = 4096;
+/** Data pages of a perf ring, on both sides. */
+export const PERF_PAGES = 64;
 const RINGBUF_BUSY = 0x8000_0000;
 const RINGBUF_DISCARD = 0x4000_0000;
 const PERF_RECORD_LOST = 2;
@@ -97,17 +99,16 @@ export interface PerfSample {
   readonly cpu: number;
   /** Raw data as delivered: padded so that it ends 8-byte aligned after its 4-byte length. */
   readonly data: Uint8Array;
+  /** Samples that found no room before this place; `data` is then empty. */
+  readonly lost?: number;
 }
 
 /** Buffers behind a BPF_MAP_TYPE_PERF_EVENT_ARRAY: one for each CPU that has a slot. */
 export class PerfReader {
   readonly #buffers: { readonly cpu: number; readonly fd: number; readonly mapping: Mapping }[] = [];
   readonly #pages: number;
-  /** Samples that found no room, since the beginning. */
-  lost = 0;
-
   /** @param pages data pages for each CPU, a power of two */
-  constructor(mapFd: number, maxEntries: number, pages = 256) {
+  constructor(mapFd: number, maxEntries: number, pages = PERF_PAGES) {
     this.#pages = pages;
     for (let cpu = 0; cpu < Math.min(maxEntries, possibleCpus()); cpu++) {
       const fd = openBpfOutput(cpu);
@@ -143,7 +144,7 @@ export class PerfReader {
       if (type === PERF_RECORD_SAMPLE) {
         samples.push({ cpu, data: body.slice(4, 4 + viewOf(body).getUint32(0, true)) });
       } else if (type === PERF_RECORD_LOST) {
-        this.lost += Number(viewOf(body).getBigUint64(8, true));
+        samples.push({ cpu, data: new Uint8Array(), lost: Number(viewOf(body).getBigUint64(8, true)) });
       }
       tail += BigInt(length);
     }

@@ -11,6 +11,8 @@ export interface Scenario {
   readonly globals?: Readonly<Record<string, number>>;
   /** Programs to run, each on freshly loaded maps; default: all with `autoload`. */
   readonly programs?: readonly string[];
+  /** True: the programs share their maps and run one after the other; the last one's answer has the contents. */
+  readonly shared?: boolean;
   /** Fills maps before the first packet. */
   readonly prepare?: (object: SubjectObject, packets: readonly Uint8Array[]) => void;
   readonly inputs: readonly RunInput[];
@@ -28,47 +30,85 @@ export interface ProgramAnswer {
 }
 export type Answer = Readonly<Record<string, ProgramAnswer>>;
 
-/** Plays a scenario: for each program a fresh load, all inputs in order, and the maps at the end. */
+/** Plays a scenario: each program on freshly loaded maps, all inputs in order, and the maps at the end. */
 export function play(subject: Subject, scenario: Scenario): Answer {
   const { spec } = scenario;
   for (const [name, value] of Object.entries(scenario.globals ?? {})) setGlobal(spec, name, value);
   const names = scenario.programs ?? spec.programs.filter(({ autoload }) => autoload).map(({ name }) => name);
-  return Object.fromEntries(names.map((name) => [name, playProgram(subject, scenario, name)]));
+  // Without maps there is no state to begin anew with: one load serves all programs.
+  if (spec.maps.length === 0 || scenario.shared)
+    return withObject(subject, spec, names, (object) => answers(object, scenario, names));
+  // Prog arrays want their targets; else one program is enough.
+  const slots = spec.maps.some(({ values }) => values?.some(({ program }) => program !== undefined));
+  return Object.assign(
+    {},
+    ...names.map((name) =>
+      withObject(subject, spec, slots ? undefined : [name], (object) => answers(object, scenario, [name])),
+    ),
+  ) as Answer;
 }
 
-function playProgram(subject: Subject, scenario: Scenario, program: string): ProgramAnswer {
-  // Prog arrays want their targets; else one program is enough.
-  const slots = scenario.spec.maps.some(({ values }) => values?.some((slot) => slot.program !== undefined));
-  const object = subject.load(scenario.spec, slots ? {} : { programs: [program] });
+function withObject<T>(
+  subject: Subject,
+  spec: ObjectSpec,
+  programs: readonly string[] | undefined,
+  use: (object: SubjectObject) => T,
+): T {
+  const object = subject.load(spec, programs ? { programs } : {});
   try {
-    const refusal = object.refused[program];
-    if (refusal) return { refused: refusal.errno, runs: [], maps: {} };
-    scenario.prepare?.(
-      object,
-      scenario.inputs.map(({ data }) => data ?? new Uint8Array()),
-    );
-    const runs = scenario.inputs.map((input) => runLine(object, program, input));
-    const maps = object.dump();
-    for (const [map, ranges] of Object.entries(scenario.timeFields ?? {})) {
-      const dump = maps[map];
-      if (dump) maps[map] = withoutTime(dump, ranges);
-    }
-    return { runs, maps };
+    return use(object);
   } finally {
     object.close();
   }
 }
 
+function answers(object: SubjectObject, scenario: Scenario, programs: readonly string[]): Answer {
+  return Object.fromEntries(
+    programs.map((program) => [program, answerOf(object, scenario, program, programs.at(-1)!)]),
+  );
+}
+
+function answerOf(object: SubjectObject, scenario: Scenario, program: string, last: string): ProgramAnswer {
+  const refusal = object.refused[program];
+  if (refusal) return { refused: refusal.errno, runs: [], maps: {} };
+  scenario.prepare?.(
+    object,
+    scenario.inputs.map(({ data }) => data ?? new Uint8Array()),
+  );
+  const runs = scenario.inputs.map((input) => runLine(object, program, input));
+  const maps = scenario.shared && program !== last ? {} : object.dump();
+  for (const [map, ranges] of Object.entries(scenario.timeFields ?? {})) {
+    const dump = maps[map];
+    if (dump) maps[map] = withoutTime(dump, ranges);
+  }
+  for (const [map, dump] of Object.entries(maps)) maps[map] = shortened(dump);
+  return { runs, maps };
+}
+
+/** Elements of a map that are kept; of bigger ones only their number and a hash. */
+const KEPT_ELEMENTS = 256;
+
+function shortened(dump: MapDump): MapDump {
+  if (dump.entries.length <= KEPT_ELEMENTS) return dump;
+  const hash = createHash('sha256').update(JSON.stringify(dump.entries)).digest('hex').slice(0, 24);
+  return { type: dump.type, entries: [[`${dump.entries.length} elements`, hash]] };
+}
+
 /**
  * A run in one word or two: `2` (retval, packet unchanged), `3 98@14:00a1` (retval, new length and changed bytes by offset),
- * `3 118#5f0c...` (new length and hash, where more changed), `e-22` (the run's errno); then ` ctx:...` where a context
- * was given.
+ * `3 118#5f0c...` (new length and hash, where more changed), `e-22` (the run's errno); then ` ctx:8=55000000` where a
+ * context was given: its words that are not zero.
  */
 function runLine(object: SubjectObject, program: string, input: RunInput): string {
   const output = object.run(program, input);
   if (output.errno !== 0) return `e${output.errno}`;
   const change = packetChange(hex(input.data ?? new Uint8Array()), output.data);
-  return `${output.retval}${change ? ` ${change}` : ''}${input.ctx ? ` ctx:${output.ctx.replace(/(00)+$/, '')}` : ''}`;
+  return `${output.retval}${change ? ` ${change}` : ''}${input.ctx ? ` ctx:${nonZeroWords(output.ctx)}` : ''}`;
+}
+
+function nonZeroWords(context: string): string {
+  const words = (context.match(/.{1,8}/g) ?? []).map((word, i) => [i * 4, word] as const);
+  return words.flatMap(([at, word]) => (/^0*$/.test(word) ? [] : [`${at}=${word}`])).join(',');
 }
 
 function packetChange(before: string, after: string): string {

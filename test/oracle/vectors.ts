@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { FaultError } from '../../src/base/error.ts';
 import type { MapTypeName, ProgramTypeName } from '../../src/loader/kernel-names.ts';
 import type { ObjectSpec } from '../../src/loader/spec.ts';
 import { unhex, viewOf } from './libc.ts';
 import { assembled, I, type RawMap, type RawProgram, rawSpec } from './raw-spec.ts';
-import type { RunOutput, Subject } from './subject.ts';
+import type { RunOutput, Subject, SubjectObject } from './subject.ts';
 
 const FOLDER = fileURLToPath(new URL('../../../shared/vectors/', import.meta.url));
 const FILE = `${FOLDER}verifier-6.1.jsonl.xz`;
@@ -169,7 +170,7 @@ export function runVector(subject: Subject, vector: Vector, packets: Readonly<Re
       if (refusal) return { runs, problems: [`refused: ${refusal.log.trim().split('\n').at(-2) ?? refusal.errno}`] };
       for (const { data, expected } of steps) {
         runs++;
-        const problem = difference(expected, object.run('main', { data: unhex(data) }), data);
+        const problem = difference(expected, runOrFault(object, unhex(data)), data);
         if (problem) problems.push(`packet ${data.slice(0, 40)}: ${problem}`);
       }
     }
@@ -179,7 +180,18 @@ export function runVector(subject: Subject, vector: Vector, packets: Readonly<Re
   return { runs, problems };
 }
 
-function difference(expected: VectorRun, output: RunOutput, input: string): string | undefined {
+/** An engine that stops the program is a wrong answer, as the kernel let it run. */
+function runOrFault(object: SubjectObject, data: Uint8Array): RunOutput | string {
+  try {
+    return object.run('main', { data });
+  } catch (error) {
+    if (error instanceof FaultError) return error.message;
+    throw error;
+  }
+}
+
+function difference(expected: VectorRun, output: RunOutput | string, input: string): string | undefined {
+  if (typeof output === 'string') return `fault: ${output}`;
   if (expected.errno !== undefined) {
     return output.errno === -expected.errno ? undefined : `errno ${output.errno} instead of ${-expected.errno}`;
   }
