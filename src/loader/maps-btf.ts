@@ -78,7 +78,7 @@ export function btfMaps(elf: ElfObject, btf: Btf, options: MapReading): LoaderMa
   if (!section) return [];
   const datasec = btf.find('.maps', 'datasec');
   if (!datasec) throw new ObjectError('ENOENT', "DATASEC '.maps' not found.", { section: '.maps' });
-  return datasec.vars.map((entry, index) => {
+  const maps = datasec.vars.map((entry, index) => {
     const variable = btf.type(entry.type);
     const fail = mapError(variable.name, entry.offset);
     if (variable.name === '') throw new ObjectError('EINVAL', `map #${index}: empty name.`, { section: '.maps' });
@@ -102,6 +102,11 @@ export function btfMaps(elf: ElfObject, btf: Btf, options: MapReading): LoaderMa
       valuesOffset: definition.valuesOffset,
     };
   });
+  const arenas = maps.filter((map) => map.spec.typeId === mapTypeId.arena);
+  if (arenas.length > 1) {
+    throw mapError(arenas[1]!.spec.name, arenas[1]!.offset)('only single ARENA map is supported');
+  }
+  return maps;
 }
 
 function mapError(map: string, offset: number) {

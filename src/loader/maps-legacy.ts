@@ -49,7 +49,7 @@ function libbpf08(file: string, section: ElfSection, symbols: ElfSymbol[], btf: 
       throw fail(`corrupted maps section in ${file}: last map "${symbol.name}" too small`, symbol.value);
     }
     const map = definition(section, symbol, size, btf);
-    if (map.tail?.some((word) => word !== 0)) {
+    if (section.data.subarray(symbol.value + 4 * WORDS, symbol.value + size).some((byte) => byte !== 0)) {
       throw fail(`maps section in ${file}: "${symbol.name}" has unrecognized, non-zero options`, symbol.value);
     }
     return map;
