@@ -33,8 +33,8 @@ const MAX_DEPTH = 2 * (MAX_TAIL_CALLS + 1) * MAX_CALL_FRAMES;
 const CODE_POINTER = 0xc0000000 | 0;
 const DEFAULT_BUDGET = 1_000_000_000;
 const MAX_WORDS_PER_LIMIT = 1 << 30;
-/** Word index of the first program. */
-const CODE_START = REG_WORDS + (MAX_DEPTH + 1) * FRAME_WORDS;
+/** Word index of the first program; whole instructions, since function pointers count in them. */
+const CODE_START = Math.ceil((REG_WORDS + (MAX_DEPTH + 1) * FRAME_WORDS) / WORDS) * WORDS;
 
 /** What a tail call needs of its map. */
 interface ProgArray extends BpfMap {
@@ -98,7 +98,10 @@ export class Interpreter implements Engine {
     this.machine = machine;
     this.registers = this.#words.subarray(0, REG_WORDS);
     this.#cpu = machine.cpuList[0]!;
-    for (const cpu of machine.cpuList) cpu.callback = (fn, args) => this.#callback(fn, args);
+    for (const cpu of machine.cpuList) {
+      cpu.callback = (fn, args) =>
+        this.#state.depth < 0 ? this.#runCallback(cpu, fn, args) : this.#callback(fn, args);
+    }
     const { memory } = machine;
     this.#loop = instantiateLoop({
       m: this.#words,
@@ -320,6 +323,22 @@ export class Interpreter implements Engine {
     // Linux leaves old bytes on the stack; a pattern makes a program that reads them easy to recognise.
     memory.u8.fill(0xa5, top - STACK_SIZE, top);
     this.#words[REG_WORDS + depth * FRAME_WORDS + FRAME_TOP] = top;
+  }
+
+  /** A callback that no running program asked for: a timer's. */
+  #runCallback(cpu: Cpu, fn: number, args: readonly [lo: number, hi: number][]): number {
+    const state = this.#state;
+    this.#cpu = cpu;
+    this.#tailCalls = 0;
+    state.words = 0;
+    state.frameLimit = MAX_CALL_FRAMES;
+    state.pc = ((fn | 0) - CODE_POINTER) * WORDS;
+    try {
+      return this.#callback(fn, args);
+    } finally {
+      state.depth = -1;
+      this.executed = state.words / WORDS;
+    }
   }
 
   #callback(fn: number, args: readonly [lo: number, hi: number][]): number {
