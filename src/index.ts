@@ -2,7 +2,7 @@
 export { E, type Errno, errnoName, errnoText } from './base/errno.ts';
 export { BpfError, FaultError, InternalError, LoadError, MapError, PacketError } from './base/error.ts';
 export { Rng } from './base/rng.ts';
-export type { ContextValues } from './hooks/test-run.ts';
+export { type ContextValues, canTestRun, contextOf } from './hooks/test-run.ts';
 export {
   createLab,
   Lab,
@@ -15,7 +15,28 @@ export {
   type RunResult,
 } from './lab.ts';
 export { LabMap } from './lab-map.ts';
-export { loadObject } from './loader/object.ts';
+export type { Btf } from './loader/btf.ts';
+export type { BtfType } from './loader/btf-types.ts';
+export { type BtfValue, decodeValue } from './loader/btf-values.ts';
+export { describeFeatures, type ObjectFeatures } from './loader/features.ts';
+export { loadObject, prepareObject } from './loader/object.ts';
+export { openObject } from './loader/open.ts';
+export { patchSymbol } from './loader/patch.ts';
+export { rawProgram } from './loader/raw.ts';
 export type { MapSpec, ObjectSpec, ProgramSpec } from './loader/spec.ts';
-export { HELPERS, KFUNCS } from './platform.ts';
+export { MAP_TYPES, mapType } from './maps/map-types.ts';
+export { CapturedPacket, CaptureError } from './packet/capture.ts';
+export { CaptureReader } from './packet/capture-reader.ts';
+export { readCapture } from './packet/capture-stream.ts';
+export { captureName, PcapngWriter, PcapWriter } from './packet/capture-writer.ts';
+export { diffPackets, formatDiff, type PacketChange } from './packet/diff.ts';
+export { dissect } from './packet/dissect.ts';
+export type { PacketOptions } from './packet/pcapng-options.ts';
+export { formatSummary, type PacketSummary, summarize, summaryOf } from './packet/summary.ts';
+export { HELPERS, KFUNCS, platform } from './platform.ts';
 export { verdictName } from './verdict.ts';
+export { decodeProgram, type Insn } from './vm/isa/decode.ts';
+export { type DisassembleContext, disassemble, disassembleLine } from './vm/isa/disassemble.ts';
+export { INSTRUCTIONS } from './vm/isa/instructions.ts';
+export { HELPER_NAMES, helperName } from './vm/prototypes/helper-names.ts';
+export { PROG_TYPES, progType } from './vm/prototypes/prog-type.ts';

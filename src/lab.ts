@@ -11,7 +11,7 @@ import type { Fib } from './net/fib.ts';
 import { platform } from './platform.ts';
 import { verdictName } from './verdict.ts';
 import type { Engine } from './vm/engine.ts';
-import { Interpreter } from './vm/interpreter.ts';
+import { Interpreter, type TraceHook } from './vm/interpreter.ts';
 import { Machine, type TraceLine } from './vm/machine.ts';
 import { loadProgram, type Program, type SourceLine } from './vm/program.ts';
 
@@ -91,6 +91,32 @@ export class Lab {
   /** Receives every line of bpf_trace_printk. */
   set onTrace(listener: ((line: TraceLine) => void) | undefined) {
     this.machine.onTrace = listener;
+  }
+
+  /** Called before each instruction with its program and r0..r10 as lo/hi pairs; undefined: not called, full speed. */
+  set onStep(hook: TraceHook | undefined) {
+    this.#interpreter.traceHook = hook;
+  }
+
+  /**
+   * Runs bare instructions with r1 = address of `memory` (0 when that is empty) and r2 = its length, as conformance suites
+   * want; gives all of r0.
+   * @throws LoadError, FaultError
+   */
+  runRaw(insns: Uint8Array, memory: Uint8Array): bigint {
+    const { machine } = this;
+    const program = loadProgram(machine, { name: 'raw', type: 'xdp', license: 'GPL', insns }, platform);
+    const size = memory.length;
+    const region = size ? machine.memory.allocate(size, { kind: 'mem', name: 'memory' }) : undefined;
+    if (region) machine.memory.u8.set(memory, region.start);
+    const { registers } = this.#interpreter;
+    try {
+      registers.set([size, 0], 4);
+      this.#interpreter.run(program, machine.cpuList[0]!, region?.start ?? 0);
+      return (BigInt(registers[1]! >>> 0) << 32n) | BigInt(registers[0]! >>> 0);
+    } finally {
+      if (region) machine.memory.free(region);
+    }
   }
 
   /**
