@@ -2,6 +2,7 @@ import type { Btf } from './btf.ts';
 import { hasVisibleVariable } from './datasec.ts';
 import { type ElfObject, type ElfSection, SHT } from './elf.ts';
 import { BPF_F, mapTypeId } from './kernel-names.ts';
+import { ObjectError } from './object-error.ts';
 import type { LoaderMap } from './opened.ts';
 import type { MapOrigin, MapSpec } from './spec.ts';
 
@@ -9,6 +10,8 @@ import type { MapOrigin, MapSpec } from './spec.ts';
 const NAME_MAX = 15;
 /** Room that a section name takes at least: `.rodata`. */
 const SUFFIX_MIN = 7;
+/** Zero data can claim any size; the linear memory of a lab is 1 GiB. */
+const MAX_DATA = 1 << 28;
 
 /** Which kind of data section a name is; `.data` and `.rodata` alone or followed by a dot, `.data1` is none. */
 export function dataOrigin(section: ElfSection): 'data' | 'rodata' | 'bss' | undefined {
@@ -32,16 +35,17 @@ export function dataMaps(elf: ElfObject, btf: Btf | undefined, object: string): 
   for (const section of elf.sections) {
     const origin = dataOrigin(section);
     if (!origin || section.size === 0) continue;
-    // Zero data can claim any size; a map larger than this could not be created either.
-    const initial = origin === 'bss' ? new Uint8Array(Math.min(section.size, MAX_ZERO_DATA)) : section.data.slice();
+    if (section.size > MAX_DATA) {
+      throw new ObjectError('E2BIG', `section ${section.name} of ${section.size} bytes is too large for a map`, {
+        section: section.name,
+      });
+    }
+    const initial = origin === 'bss' ? new Uint8Array(section.size) : section.data.slice();
     const spec = dataMapSpec(object, section.name, origin, initial, btf);
     maps.push({ spec, index: 0, section: section.index, offset: 0, size: section.size });
   }
   return maps;
 }
-
-/** Largest .bss that is taken; the linear memory of a lab is 1 GiB. */
-export const MAX_ZERO_DATA = 1 << 28;
 
 /** An array map with one value, as libbpf makes it for a data section. libbpf: bpf_object__init_internal_map() */
 export function dataMapSpec(
