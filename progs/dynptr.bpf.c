@@ -1,7 +1,7 @@
 // Dynptrs carry their size with them, so a length that is known only at run time is no trouble: a ring buffer record as
 // long as the packet's head, and a log in a map value that is written through a dynptr over its memory.
 //
-//   bpflab run progs/dynptr.bpf.o --in capture.pcap
+//   bpflab run progs/dynptr.bpf.o --event heads=head --in capture.pcap
 #include "packet.h"
 
 #define LOG_BYTES 256
@@ -29,6 +29,7 @@ struct head {
 };
 
 __u64 short_of_space;
+struct head *head_type; // never used: it puts the type into the BTF, for whoever reads the records
 
 SEC("xdp")
 int dynptr(struct xdp_md *ctx) {

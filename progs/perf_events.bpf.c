@@ -1,7 +1,7 @@
 // Packet samples through a perf event array, as capture tools take them: a small record in front, and behind it the
 // first bytes of the packet, which the kernel copies itself (the upper half of the flags says how many).
 //
-//   bpflab run progs/perf_events.bpf.o --in capture.pcap
+//   bpflab run progs/perf_events.bpf.o --event samples=sample --in capture.pcap
 #include "packet.h"
 
 struct sample {
@@ -22,6 +22,7 @@ const volatile __u32 every = 1; // one packet of so many
 
 __u32 packets;
 __u32 failed;
+struct sample *sample_type; // never used: it puts the type into the BTF, for whoever reads the records
 
 SEC("xdp")
 int perf_events(struct xdp_md *ctx) {

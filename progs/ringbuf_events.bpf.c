@@ -1,7 +1,7 @@
 // Events to user space through a ring buffer, in its three forms: reserve, fill in place and submit; reserve and
 // discard, when it turns out that there is nothing to say; output, which copies a record that exists already.
 //
-//   bpflab run progs/ringbuf_events.bpf.o --in capture.pcap
+//   bpflab run progs/ringbuf_events.bpf.o --event events=event --in capture.pcap
 #include "packet.h"
 
 enum kind { TCP_OPEN = 1, TCP_CLOSE, OVERSIZED };
@@ -19,6 +19,7 @@ struct {
 } events SEC(".maps");
 
 __u64 lost; // the ring was full
+struct event *event_type; // never used: it puts the type into the BTF, for whoever reads the records
 
 const volatile __u32 max_length = 1500;
 

@@ -2,7 +2,7 @@
 // remainder (sdiv, smod), an unconditional byte swap (bswap) and a jump with a 32-bit offset (gotol). It tracks how the
 // packet length swings around its mean.
 //
-//   bpflab disasm progs/signed_math.v4.bpf.o --source
+//   bpflab disasm progs/signed_math.v4.bpf.o
 //   bpflab run progs/signed_math.v4.bpf.o --in capture.pcap
 #include "packet.h"
 
