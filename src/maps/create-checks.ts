@@ -175,7 +175,10 @@ export function checkArena(attr: MapAttr): Errno {
   if (!(flags & BPF_F_MMAPABLE) || !only(attr, BPF_F_SEGV_ON_FAULT | BPF_F_MMAPABLE | BPF_F_NO_USER_CONV)) {
     return -E.EINVAL;
   }
-  return attr.maxEntries > 1 << 20 ? -E.E2BIG : 0;
+  const address = attr.mapExtra ?? 0n;
+  if (address % 4096n !== 0n) return -E.EINVAL;
+  if (attr.maxEntries > 1 << 20) return -E.E2BIG;
+  return address >> 32n === (address + BigInt(attr.maxEntries) * 4096n - 1n) >> 32n ? 0 : -E.ERANGE;
 }
 
 /** Checks that come before the type is looked at. */
