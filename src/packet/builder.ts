@@ -111,9 +111,9 @@ export class PacketBuilder {
     return this.add('mpls', fields);
   }
 
-  /** Text is written as UTF-8. */
+  /** Text is written as UTF-8; an empty payload is none. */
   payload(data: Uint8Array | string): PacketBuilder {
-    return this.add('payload', { data });
+    return data.length === 0 ? this : this.add('payload', { data });
   }
 
   /** Bytes behind the end of the IP (or ARP) packet, as on short Ethernet frames; a number asks for that many zeros. */

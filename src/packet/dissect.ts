@@ -70,7 +70,7 @@ export function dissect(bytes: Uint8Array, { linkType = ETHERNET }: { linkType?:
         truncated = true;
         const text = `length says ${stated} bytes, ${end - layer.offset} are there`;
         problems.push({ layer: name, offset: layer.offset, text });
-      } else if (statedEnd < end && statedEnd >= at) {
+      } else if (statedEnd < end) {
         paddings.push(end);
         end = statedEnd;
       }

@@ -128,10 +128,8 @@ export function* tcpFlows(options: TcpFlowOptions = {}): Generator<Uint8Array> {
   for (let turn = 0; connections.length > 0 && given < count; turn++) {
     const at = rng ? rng.below(connections.length) : turn % connections.length;
     const { value, done } = connections[at]!.next();
-    if (done) {
-      connections.splice(at, 1);
-      if (!rng) turn = at - 1;
-    } else if (value.fromClient || replies) {
+    if (done) connections.splice(at, 1);
+    else if (value.fromClient || replies) {
       given++;
       yield value.bytes;
     }

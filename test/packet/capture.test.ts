@@ -166,6 +166,25 @@ describe('reading and writing', () => {
     ]);
   });
 
+  test('the modified pcap of old Linux systems has 8 more bytes per record', () => {
+    const file = new Blocks();
+    const header = file.words(0xa1b2cd34, file.halves(2, 4), 0, 0, 65_535, 1);
+    const record = concat([file.words(7, 8, 5, 5, 1, 2), DATA]);
+    const { packets, error } = readCaptureBytes(concat([header, record, record]));
+    expect(error).toBeUndefined();
+    expect(packets.map(plain)).toEqual([
+      { seconds: 7, nanos: 8000, data: DATA },
+      { seconds: 7, nanos: 8000, data: DATA },
+    ]);
+  });
+
+  test('the upper bits of the link type tell of check sequences, and a fraction above a second carries over', () => {
+    const file = new Blocks();
+    const header = file.words(0xa1b2c3d4, file.halves(2, 4), 0, 0, 65_535, 0x1400_0001);
+    const { packets } = readCaptureBytes(concat([header, file.words(7, 2_500_000, 5, 5), DATA]));
+    expect(packets.map(({ linkType, seconds, nanos }) => [linkType, seconds, nanos])).toEqual([[1, 9, 500_000_000]]);
+  });
+
   test('an interface that was not added is refused', () => {
     expect(() => new PcapngWriter().write({ data: DATA })).toThrow(PacketError);
   });
@@ -216,9 +235,9 @@ describe('pcapng', () => {
   });
 
   test('a comment that is too long is cut between characters', () => {
-    const options = encodePacketOptions({ comments: ['€'.repeat(40_000)] }, true);
+    const options = encodePacketOptions({ comments: [`a${'€'.repeat(40_000)}`] }, true);
     const bytes = new Blocks().section().interface().packet(0, 0, 0, DATA, 5, options).bytes();
-    expect(readCaptureBytes(bytes).packets[0]!.options.comments).toEqual(['€'.repeat(21_845)]);
+    expect(readCaptureBytes(bytes).packets[0]!.options.comments).toEqual([`a${'€'.repeat(21_844)}`]);
   });
 
   const resolutions: [string, number, number, number][] = [
@@ -259,6 +278,11 @@ describe('pcapng', () => {
       .packet(0, 0, 1e9, DATA)
       .bytes();
     expect(readCaptureBytes(bytes).packets[0]!.seconds).toBe(seconds);
+  });
+
+  test('names may end in zeros', () => {
+    const name = encodeOption(2, new TextEncoder().encode('eth0\0\0'), true);
+    expect(readCaptureBytes(new Blocks().section().interface(1, 0, name).bytes()).interfaces[0]!.name).toBe('eth0');
   });
 
   test('several sections of different byte order, each with its own interfaces', () => {
@@ -548,6 +572,14 @@ describe('streams', () => {
     const { error } = await collect(chunks(zipped, 100));
     expect(error).toBeInstanceOf(CaptureError);
     expect((error as Error).message).toMatch(/gzip/);
+  });
+
+  test('damage inside intact gzip data is told as what it is', async () => {
+    const bytes = pcap();
+    new DataView(bytes.buffer).setUint32(24 + 90 + 8, 0xffff_0000, true);
+    const { packets, error } = await collect([new Uint8Array(gzipSync(bytes))]);
+    expect(packets.length).toBe(1);
+    expect((error as Error).message).toMatch(/packet 2 at byte 114: captured length 4294901760/);
   });
 
   test('an error of the source comes through as it is', async () => {

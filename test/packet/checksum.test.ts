@@ -97,4 +97,9 @@ describe('the Toeplitz hash', () => {
     expect(toeplitz(MICROSOFT_RSS_KEY, rssInput(...addresses))).toBe(two);
     expect(toeplitz(MICROSOFT_RSS_KEY, rssInput(...addresses, sport, dport))).toBe(four);
   });
+
+  test('takes missing bytes of the key as zero', () => {
+    expect(toeplitz(Uint8Array.of(255, 255, 255, 255), Uint8Array.of(0, 1))).toBe(0xffff8000);
+    expect(toeplitz(Uint8Array.of(255, 255, 255, 255), Uint8Array.of(0, 0, 0, 0, 0x80))).toBe(0);
+  });
 });

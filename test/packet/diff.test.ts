@@ -125,6 +125,12 @@ describe('the diff of a packet', () => {
       poke(before, 24, 0, 1),
       'ip4 checksum 0xf6c8 -> 0x0001, ip4 checksum wrong (0x0001, should be 0xf6c8)',
     ],
+    [
+      'a checksum that was wrong before is no news',
+      poke(before, 24, 0, 1),
+      poke(before, 22, 63, 17, 0, 1),
+      'ttl 64 -> 63',
+    ],
     ['tail cut into a header', before, before.build().subarray(0, 20), 'last 27 of 47 bytes cut'],
     ['head cut, as many bytes as Ethernet has', before, before.build().subarray(14), 'first 14 of 47 bytes cut'],
     ['head grown, nothing written', before, Uint8Array.of(9, 9, 9, 9, ...before.build()), '4 bytes added in front'],

@@ -153,6 +153,43 @@ describe('broken packets', () => {
     ]);
   });
 
+  test('an ICMP error may quote less than the quoted packet says', () => {
+    const quoted = packet().ip4({ len: 1500 }).tcp({ sport: 1, dport: 2 }).build();
+    for (const kept of [28, 40]) {
+      const bytes = eth().ip4().icmp({ type: 3, code: 4, mtu: 1400 }).payload(quoted.subarray(0, kept)).build();
+      const { layers, problems } = dissect(bytes);
+      expect(problems).toEqual([]);
+      expect(layers.map((layer) => layer.name).slice(3)).toEqual(['ip4', kept === 28 ? 'payload' : 'tcp']);
+    }
+  });
+
+  test('IPv6 with payload length 0 and hop-by-hop options goes to the end', () => {
+    const bytes = eth()
+      .ip6({ plen: 0 })
+      .hopopts({ options: [{ name: 'jumbo', value: 70_000 }] })
+      .udp()
+      .payload('x')
+      .build();
+    const { layers } = dissect(bytes);
+    expect(layers.map((layer) => layer.name)).toEqual(['eth', 'ip6', 'hopopts', 'udp', 'payload']);
+  });
+
+  test('checksums over more than is there are not judged', () => {
+    const bytes = eth().ip4().udp({ sport: 9 }).payload(pattern(100)).build();
+    const states = (packet: Uint8Array) => verifyChecksums(dissect(packet)).map(({ state }) => state);
+    expect(states(bytes)).toEqual(['ok', 'ok']);
+    expect(states(bytes.subarray(0, 80))).toEqual(['ok', 'unknown']);
+    expect(states(fragmentIp4(bytes, 60)[0]!)).toEqual(['ok', 'unknown']);
+    expect(states(eth().ip4().udp({ checksum: 0 }).build())).toEqual(['ok', 'none']);
+  });
+
+  test('a checksum of all ones is as good as zero', () => {
+    const sum = dissect(eth().ip4({ id: 0 }).payload('').build()).layers[1]!.num('checksum');
+    const zero = eth().ip4({ id: sum }).build();
+    expect(dissect(zero).layers[1]!.num('checksum')).toBe(0);
+    expect(verifyChecksums(dissect(eth().ip4({ id: sum, checksum: 0xffff }).build()))[0]!.state).toBe('ok');
+  });
+
   test('a thousand nested headers end in payload', () => {
     const labels = new Uint8Array(4000);
     const bytes = Uint8Array.of(...eth({ type: 0x8847 }).build(), ...labels);
@@ -221,6 +258,11 @@ describe('the builder', () => {
     expect([view.getUint16(12), view.getUint16(16), bytes[14], bytes[23], view.getUint16(24)]).toEqual([
       0x1234, 1, 0x46, 99, 7,
     ]);
+  });
+
+  test('padding is nothing that a header announces', () => {
+    const { layers } = dissect(eth().ip4().padding(4).build());
+    expect([layers[1]!.num('proto'), layers[1]!.num('len')]).toEqual([59, 20]);
   });
 
   test('starts can be shared', () => {
