@@ -8,6 +8,7 @@ import { roundUp8 } from './maps/layout.ts';
 import type { BpfMap } from './maps/map.ts';
 import { openPerfEvent, type PerfEventSlots, type PerfRecord } from './maps/perf-event.ts';
 import type { Ringbuf, UserRingbuf } from './maps/ringbuf.ts';
+import { type MapFd, openMap } from './maps/syscall.ts';
 import type { Machine } from './vm/machine.ts';
 
 /** A key or value as user code sees it: a BTF-typed plain value, or bytes where the map has no types. */
@@ -33,6 +34,8 @@ export class LabMap {
   readonly spec: MapSpec | undefined;
   /** Descriptor of user space. */
   readonly fd: number;
+  /** The system calls on it, for bytes, batches, freezing and mmap. */
+  readonly sys: MapFd;
   readonly #btf: Btf | undefined;
   #eventsOpen = false;
 
@@ -41,7 +44,8 @@ export class LabMap {
     this.map = map;
     this.spec = spec;
     this.#btf = btf;
-    this.fd = machine.fds.open(map);
+    this.sys = openMap(machine, map);
+    this.fd = this.sys.fd;
   }
 
   get name(): string {
@@ -74,7 +78,7 @@ export class LabMap {
 
   /** Removes an element; false when there was none. @throws MapError */
   delete(key: MapValue | MapInput): boolean {
-    const errno = this.#frozen() || this.map.sys.delete(this.encodeKey(key));
+    const errno = this.sys.delete(this.encodeKey(key));
     if (errno === -E.ENOENT) return false;
     this.#check('delete', errno);
     return true;
@@ -82,13 +86,13 @@ export class LabMap {
 
   /** Adds to a queue, stack or bloom filter. @throws MapError (E2BIG when full) */
   push(value: MapInput, flags = 0): void {
-    this.#check('push', this.update(new Uint8Array(0), this.encodeValue(value), flags));
+    this.#check('push', this.sys.update(undefined, this.encodeValue(value), BigInt(flags)));
   }
 
   /** Takes from a queue or stack; undefined when it is empty. @throws MapError */
   pop(options: ReadOptions = {}): MapValue | MapValue[] | undefined {
     const out = new Uint8Array(this.map.valueSize);
-    const errno = this.map.sys.lookupAndDelete?.(new Uint8Array(0), 0n, out) ?? -E.ENOTSUPP;
+    const errno = this.sys.lookupAndDelete(undefined, out);
     if (errno === -E.ENOENT) return undefined;
     this.#check('lookup_and_delete', errno);
     return this.decodeValue(out, options);
@@ -106,7 +110,7 @@ export class LabMap {
     let key: Uint8Array | undefined;
     for (;;) {
       const next = new Uint8Array(this.map.keySize);
-      if (this.map.sys.nextKey(key, next) < 0) return;
+      if (this.sys.nextKey(key, next) < 0) return;
       const value = this.lookup(next);
       if (value) yield [next, value];
       key = next;
@@ -116,7 +120,7 @@ export class LabMap {
   /** Value bytes under key bytes (per-CPU: all slots), or undefined when there is none. @throws MapError */
   lookup(key: Uint8Array): Uint8Array | undefined {
     const out = new Uint8Array(this.map.sys.wireValueSize);
-    const errno = this.map.sys.lookup(key, 0n, out);
+    const errno = this.sys.lookup(key, out);
     if (errno === -E.ENOENT || errno === -E.ENOTSUPP || errno === -E.EOPNOTSUPP) return undefined;
     this.#check('lookup', errno);
     return out;
@@ -124,7 +128,7 @@ export class LabMap {
 
   /** Stores bytes; 0 or a negative errno. */
   update(key: Uint8Array, value: Uint8Array, flags = 0): number {
-    return this.#frozen() || this.map.sys.update(key, value, BigInt(flags));
+    return this.sys.update(key, value, BigInt(flags));
   }
 
   /** Puts a program, map or socket into a slot of a map that holds descriptors. @throws MapError */
@@ -134,15 +138,15 @@ export class LabMap {
     const value = new Uint8Array(4);
     new DataView(key.buffer).setUint32(0, slot, true);
     new DataView(value.buffer).setUint32(0, fd, true);
-    this.#check(`slot ${slot}`, this.map.sys.update(key, value, 0n));
+    this.#check(`slot ${slot}`, this.sys.update(key, value));
   }
 
   /** First contents of a data section. */
   init(bytes: Uint8Array, frozen: boolean): void {
     const value = new Uint8Array(this.map.sys.wireValueSize);
     value.set(bytes.subarray(0, value.length));
-    this.#check('initial contents', this.map.sys.update(new Uint8Array(4), value, 0n));
-    if (frozen) this.map.frozen = true;
+    this.#check('initial contents', this.sys.update(new Uint8Array(4), value));
+    if (frozen) this.#check('freeze', this.sys.freeze());
   }
 
   /** Opens a perf ring on every CPU, so that bpf_perf_event_output has somewhere to write. */
@@ -239,10 +243,6 @@ export class LabMap {
       return bytes;
     }
     throw new MapError(`${path} has no BTF type`, { errno: 'EINVAL', hint: `give a number or ${size} bytes` });
-  }
-
-  #frozen(): number {
-    return this.map.frozen ? -E.EPERM : 0;
   }
 
   #check(what: string, errno: number): void {
