@@ -1,15 +1,19 @@
 import type { Rng } from '../../src/base/rng.ts';
-import { assembled, I, type RawMap, rawSpec } from '../oracle/raw-spec.ts';
+import { assembled, I, insn, type RawMap, rawSpec } from '../oracle/raw-spec.ts';
 import type { Scenario } from '../oracle/scenario.ts';
 
 /** A register's value: a number, a 64-bit number, or an address in one of the program's areas. */
-export type Value = number | bigint | { readonly area: 'text' | 'format' | 'out' | 'stack'; readonly at: number };
+export type Value =
+  | number
+  | bigint
+  | { readonly area: 'text' | 'format' | 'out' | 'stack' | 'ctx'; readonly at: number };
 
 const MAPS = { text: 0, format: 1, out: 2 } as const;
 
 /** Writes an XDP program that calls helpers with constants and keeps what they answer in the map `out`. */
 export class CallProgram {
-  readonly #insns: number[][] = [];
+  readonly #insns: number[][] = [I.movReg(9, 1)];
+  readonly #kfuncs: string[] = [];
   readonly #text: number[] = [];
   readonly #format: number[] = [];
   #out = 0;
@@ -33,7 +37,8 @@ export class CallProgram {
 
   set(register: number, value: Value): this {
     if (typeof value === 'object') {
-      if (value.area === 'stack') this.#insns.push(I.movReg(register, 10), I.add(register, value.at));
+      if (value.area === 'ctx') this.#insns.push(I.movReg(register, 9));
+      else if (value.area === 'stack') this.#insns.push(I.movReg(register, 10), I.add(register, value.at));
       else this.#insns.push(I.mapValue(register, MAPS[value.area], value.at));
       return this;
     }
@@ -56,6 +61,29 @@ export class CallProgram {
     });
     this.#insns.push(I.call(helper));
     this.#keep();
+    for (let i = 0; i < (keep?.bytes ?? 0); i += 8) {
+      this.#insns.push(I.load(64, 0, 10, keep!.at + i));
+      this.#keep();
+    }
+    return this;
+  }
+
+  /** Like `call`; `result` says what becomes of r0: kept, kept as 1 or 0, read through as a u32, or nothing. Of a bool, Linux sets the lowest byte only. */
+  callKfunc(
+    name: string,
+    args: readonly Value[],
+    result: 'value' | 'bool' | 'pointer' | 'element' | 'void' = 'value',
+    keep?: { readonly at: number; readonly bytes: number },
+  ): this {
+    args.forEach((value, i) => {
+      this.set(i + 1, value);
+    });
+    if (!this.#kfuncs.includes(name)) this.#kfuncs.push(name);
+    this.#insns.push(I.kfunc(this.#kfuncs.indexOf(name)));
+    if (result === 'pointer') this.#insns.push(I.ifZero(0, 1), I.mov(0, 1));
+    if (result === 'bool') this.#insns.push(insn(0x57, 0, 0, 0, 0xff));
+    if (result === 'element') this.#insns.push(I.ifZero(0, 2), I.load(32, 0, 0, 0), I.add(0, 1));
+    if (result !== 'void') this.#keep();
     for (let i = 0; i < (keep?.bytes ?? 0); i += 8) {
       this.#insns.push(I.load(64, 0, 10, keep!.at + i));
       this.#keep();
@@ -95,7 +123,9 @@ export class CallProgram {
       area('out', new Array(this.#out).fill(0)),
       ...more,
     ];
-    return { spec: rawSpec([{ name: 'calls', type: 'xdp', insns }], maps), inputs: [{ data: new Uint8Array(64) }] };
+    const spec = rawSpec([{ name: 'calls', type: 'xdp', insns }], maps);
+    spec.kfuncs.push(...this.#kfuncs.map((name) => ({ name, weak: false, btfTypeId: 0 })));
+    return { spec, inputs: [{ data: Uint8Array.from({ length: 64 }, (_, i) => i + 1) }] };
   }
 
   /** LD_IMM64 of a map that `scenario` was given, into a register. */

@@ -191,6 +191,128 @@ function checksums(seed: number): Scenario {
   return program.scenario();
 }
 
+function stringKfuncs(seed: number): Scenario {
+  const rng = new Rng(seed);
+  const program = new CallProgram();
+  const string = (longest: number): Value => {
+    if (rng.below(12) === 0) return pick(rng, [0, 0x1000, 0xffff_8000_0000_0000n, 0xdead_0000_0000_0000n]);
+    const letters = Array.from({ length: rng.below(longest + 1) }, () => pick(rng, ['a', 'b', 'A', 'é'])).join('');
+    return program.text(ascii(`${letters}\0aab\0`));
+  };
+  const char = () => pick(rng, [0, 0x61, 0x62, 0x41, 0xc3, 0xa9, 0x161, -23]);
+  const count = (): Value => pick(rng, [0, 1, 2, 3, 5, 9, 65536, 2n ** 32n + 1n, -1]);
+  for (let i = 0; i < 300; i++) {
+    switch (rng.below(9)) {
+      case 0:
+        program.callKfunc(pick(rng, ['bpf_strcmp', 'bpf_strcasecmp']), [string(3), string(3)]);
+        break;
+      case 1:
+        program.callKfunc(pick(rng, ['bpf_strchr', 'bpf_strchrnul', 'bpf_strrchr']), [string(8), char()]);
+        break;
+      case 2:
+        program.callKfunc('bpf_strnchr', [string(8), count(), char()]);
+        break;
+      case 3:
+        program.callKfunc('bpf_strlen', [string(8)]);
+        break;
+      case 4:
+        program.callKfunc('bpf_strnlen', [string(8), count()]);
+        break;
+      case 5:
+        program.callKfunc(pick(rng, ['bpf_strspn', 'bpf_strcspn']), [string(8), string(2)]);
+        break;
+      case 6:
+        program.callKfunc('bpf_strstr', [string(8), string(3)]);
+        break;
+      default:
+        program.callKfunc('bpf_strnstr', [string(8), string(3), count()]);
+    }
+  }
+  return program.scenario();
+}
+
+function iterators(): Scenario {
+  const rng = new Rng(9);
+  const program = new CallProgram();
+  const it: Value = { area: 'stack', at: -16 };
+  const limits = [0, 1, 3, -1, 2 ** 31 - 1, -(2 ** 31), 8388608, 8388609];
+  for (let i = 0; i < 40; i++) {
+    const start = pick(rng, limits);
+    const end = rng.below(2) ? pick(rng, limits) : start + rng.below(4);
+    program.callKfunc('bpf_iter_num_new', [it, start, end]);
+    for (let n = 0; n < 3; n++) program.callKfunc('bpf_iter_num_next', [it], 'element');
+    program.callKfunc('bpf_iter_num_destroy', [it], 'void');
+  }
+  for (let i = 0; i < 30; i++) {
+    const words = Array.from({ length: 24 }, () => (rng.below(3) ? 0 : 1 << rng.below(8)));
+    const mask = rng.below(8) === 0 ? pick(rng, [0, 0x1000]) : program.text(Uint8Array.from(words));
+    program.callKfunc('bpf_iter_bits_new', [it, mask, pick(rng, [0, 1, 1, 2, 3, 512])]);
+    for (let n = 0; n < 3; n++) program.callKfunc('bpf_iter_bits_next', [it], 'element');
+    program.callKfunc('bpf_iter_bits_destroy', [it], 'void');
+  }
+  return program.scenario();
+}
+
+function dynptrKfuncs(seed: number): Scenario {
+  const rng = new Rng(seed);
+  const program = new CallProgram();
+  const data = program.text(Uint8Array.from({ length: 64 }, (_, i) => 0x80 + i));
+  const ptrs: Value[] = [
+    { area: 'stack', at: -16 },
+    { area: 'stack', at: -32 },
+    { area: 'stack', at: -48 },
+  ];
+  const buffer: Value = { area: 'stack', at: -80 };
+  for (const at of [-80, -72, -64, -56]) program.push(at, 0x5a00);
+  const create = (ptr: Value) => {
+    if (rng.below(2)) program.call(197, [data, pick(rng, [0, 8, 17, 64]), pick(rng, [0, 0, 0, 1]), ptr]);
+    else program.callKfunc('bpf_dynptr_from_xdp', [{ area: 'ctx', at: 0 }, pick(rng, [0, 0, 0, 1]), ptr]);
+  };
+  for (const ptr of ptrs) create(ptr);
+  const offset = () => pick(rng, [0, 1, 7, 8, 9, 17, 63, 64, 65, 0xffff_ffff]);
+  const length = () => pick(rng, [1, 4, 8, 17, 32]);
+  for (let i = 0; i < 120; i++) {
+    const ptr = pick(rng, ptrs);
+    const other = pick(rng, ptrs);
+    switch (rng.below(11)) {
+      case 0:
+        create(ptr);
+        break;
+      case 1:
+        program.callKfunc('bpf_dynptr_adjust', [ptr, pick(rng, [0, 1, 3, 9, 70]), pick(rng, [0, 2, 8, 20, 60, 65])]);
+        break;
+      case 2:
+        if (other !== ptr) program.callKfunc('bpf_dynptr_clone', [ptr, other]);
+        break;
+      case 3:
+        program.callKfunc('bpf_dynptr_copy', [ptr, offset(), other, offset(), pick(rng, [0, 1, 8, 30])]);
+        break;
+      case 4:
+        program.callKfunc('bpf_dynptr_memset', [ptr, offset(), pick(rng, [0, 1, 8, 30]), rng.below(256)]);
+        break;
+      case 5:
+        program.callKfunc('bpf_dynptr_slice', [ptr, offset(), pick(rng, [buffer, 0]), length()], 'pointer');
+        break;
+      case 6:
+        program.callKfunc('bpf_dynptr_slice_rdwr', [ptr, offset(), pick(rng, [buffer, 0]), length()], 'pointer');
+        break;
+      case 7:
+        program.callPointer(203, [ptr, offset(), length()]);
+        break;
+      case 8:
+        program.call(201, [buffer, length(), ptr, offset(), pick(rng, [0, 0, 1])], { at: -80, bytes: 32 });
+        break;
+      case 9:
+        program.call(202, [ptr, offset(), buffer, length(), pick(rng, [0, 0, 1])]);
+        break;
+      default:
+        program.callKfunc('bpf_dynptr_is_null', [ptr], 'bool').callKfunc('bpf_dynptr_is_rdonly', [ptr], 'bool');
+    }
+    program.callKfunc('bpf_dynptr_size', [ptr]);
+  }
+  return program.scenario();
+}
+
 describe(`helpers, compared with ${ANSWERS_FROM}`, () => {
   test.for<[string, () => Scenario]>([
     ...[1, 2, 3, 4, 5].map((seed): [string, () => Scenario] => [`format-${seed}`, () => formats(seed)]),
@@ -200,6 +322,9 @@ describe(`helpers, compared with ${ANSWERS_FROM}`, () => {
     ...[1, 2].map((seed): [string, () => Scenario] => [`dynptr-${seed}`, () => dynptrs(seed)]),
     ...[1, 2].map((seed): [string, () => Scenario] => [`ringbuf-${seed}`, () => ring(seed)]),
     ['csum-diff', () => checksums(1)],
+    ['string-kfuncs', () => stringKfuncs(1)],
+    ['iterators', iterators],
+    ...[1, 2, 3].map((seed): [string, () => Scenario] => [`dynptr-kfuncs-${seed}`, () => dynptrKfuncs(seed)]),
   ])('%s: the same results and memory', ([what, scenario], ctx) => {
     const name = `helpers-${what}`;
     const possible = canAnswer(name);

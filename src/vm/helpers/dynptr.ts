@@ -219,14 +219,14 @@ export const dynptrKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_dynptr_from_xdp',
     args: ['ctx', 'anything', 'uninit_dynptr'],
-    ret: 'integer',
+    ret: 'u32',
     types: ['xdp'],
     call: (cpu, ctx, flagsLo, flagsHi, at) => fromPacket(cpu, DYNPTR_XDP, ctx, flagsLo, flagsHi, at),
   }),
   kfunc({
     name: 'bpf_dynptr_from_skb',
     args: ['ctx', 'anything', 'uninit_dynptr'],
-    ret: 'integer',
+    ret: 'u32',
     types: [
       ...TC,
       'socket_filter',
@@ -246,7 +246,7 @@ export const dynptrKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_dynptr_adjust',
     args: ['dynptr', 'anything32', 'anything32'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: (cpu, at, first, last) => {
       const { memory } = cpu.machine;
@@ -284,7 +284,7 @@ export const dynptrKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_dynptr_clone',
     args: ['dynptr', 'uninit_dynptr'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: ({ machine: { memory } }, at, clone) => {
       memory.u8.copyWithin(clone, at, at + 16);
@@ -310,7 +310,7 @@ export const dynptrKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_dynptr_copy',
     args: ['dynptr', 'anything32', 'dynptr', 'anything32', 'anything32'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     // kernel: bpf_dynptr_copy(), which takes whichever side lies in one piece as the buffer of the other's read or write
     call: (cpu, to, toOffset, from, fromOffset, size) => {
@@ -336,7 +336,7 @@ export const dynptrKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_dynptr_memset',
     args: ['dynptr', 'anything32', 'anything32', 'anything32'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     // kernel: bpf_dynptr_memset()
     call: (cpu, at, offset, size, value) => {

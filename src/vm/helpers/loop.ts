@@ -88,7 +88,7 @@ export const iteratorKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_iter_num_new',
     args: ['uninit_iter_num', 'anything32', 'anything32'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: (cpu, it, start, end) => {
       const { view } = cpu.machine.memory;
@@ -127,7 +127,7 @@ export const iteratorKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_iter_bits_new',
     args: ['uninit_iter_bits', 'anything', 'anything32'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: (cpu, it, lo, hi, words) => {
       const { memory } = cpu.machine;

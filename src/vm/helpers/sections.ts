@@ -49,14 +49,14 @@ export const sectionKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_res_spin_lock',
     args: ['res_spin_lock'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: () => 0,
   }),
   kfunc({
     name: 'bpf_res_spin_lock_irqsave',
     args: ['res_spin_lock', 'irq_flag'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: () => 0,
   }),

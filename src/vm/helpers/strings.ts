@@ -205,7 +205,7 @@ export const stringKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_strcmp',
     args: ['anything', 'anything'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: ({ machine: { memory } }, aLo, aHi, bLo, bHi) =>
       compare(new UnsafeString(memory, aLo, aHi), new UnsafeString(memory, bLo, bHi), (byte) => byte),
@@ -213,7 +213,7 @@ export const stringKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_strcasecmp',
     args: ['anything', 'anything'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: ({ machine: { memory } }, aLo, aHi, bLo, bHi) =>
       compare(new UnsafeString(memory, aLo, aHi), new UnsafeString(memory, bLo, bHi), lower),
@@ -221,14 +221,14 @@ export const stringKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_strchr',
     args: ['anything', 'anything32'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: ({ machine: { memory } }, lo, hi, wanted) => find(new UnsafeString(memory, lo, hi), wanted & 0xff, Infinity),
   }),
   kfunc({
     name: 'bpf_strnchr',
     args: ['anything', 'anything', 'anything32'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: ({ machine: { memory } }, lo, hi, countLo, countHi, wanted) =>
       find(new UnsafeString(memory, lo, hi), wanted & 0xff, size(countLo, countHi)),
@@ -236,7 +236,7 @@ export const stringKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_strchrnul',
     args: ['anything', 'anything32'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: ({ machine: { memory } }, lo, hi, wanted) =>
       scan(new UnsafeString(memory, lo, hi), (byte, i) => (byte === 0 || byte === (wanted & 0xff) ? i : undefined)),
@@ -244,7 +244,7 @@ export const stringKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_strrchr',
     args: ['anything', 'anything32'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: ({ machine: { memory } }, lo, hi, wanted) => {
       let last = -E.ENOENT;
@@ -257,7 +257,7 @@ export const stringKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_strlen',
     args: ['anything'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: ({ machine: { memory } }, lo, hi) =>
       scan(new UnsafeString(memory, lo, hi), (byte, i) => (byte === 0 ? i : undefined)),
@@ -265,7 +265,7 @@ export const stringKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_strnlen',
     args: ['anything', 'anything'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: ({ machine: { memory } }, lo, hi, countLo, countHi) => {
       const count = size(countLo, countHi);
@@ -277,7 +277,7 @@ export const stringKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_strspn',
     args: ['anything', 'anything'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: ({ machine: { memory } }, lo, hi, setLo, setHi) =>
       span(new UnsafeString(memory, lo, hi), new UnsafeString(memory, setLo, setHi), true),
@@ -285,7 +285,7 @@ export const stringKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_strcspn',
     args: ['anything', 'anything'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: ({ machine: { memory } }, lo, hi, setLo, setHi) =>
       span(new UnsafeString(memory, lo, hi), new UnsafeString(memory, setLo, setHi), false),
@@ -293,7 +293,7 @@ export const stringKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_strstr',
     args: ['anything', 'anything'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: ({ machine: { memory } }, lo, hi, needleLo, needleHi) =>
       search(new UnsafeString(memory, lo, hi), new UnsafeString(memory, needleLo, needleHi), MAX_STRING),
@@ -301,7 +301,7 @@ export const stringKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_strnstr',
     args: ['anything', 'anything', 'anything'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: ({ machine: { memory } }, lo, hi, needleLo, needleHi, countLo, countHi) =>
       search(new UnsafeString(memory, lo, hi), new UnsafeString(memory, needleLo, needleHi), size(countLo, countHi)),

@@ -226,7 +226,7 @@ export const workqueueKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_wq_init',
     args: ['workqueue', 'const_map_ptr', 'anything32'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: (cpu, field, map, flags) =>
       flags !== 0 ? -E.EINVAL : deferredCalls.of(cpu.machine).init('workqueue', field, map, CLOCK_MONOTONIC),
@@ -234,7 +234,7 @@ export const workqueueKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_wq_set_callback_impl',
     args: ['workqueue', 'func', 'anything32', 'dont_care'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: (cpu, field, fn, flags) =>
       flags !== 0 ? -E.EINVAL : deferredCalls.of(cpu.machine).setCallback(cpu, field, fn),
@@ -242,7 +242,7 @@ export const workqueueKfuncs: readonly HelperRow[] = [
   kfunc({
     name: 'bpf_wq_start',
     args: ['workqueue', 'anything32'],
-    ret: 'integer',
+    ret: 'u32',
     types: 'all',
     call: (cpu, field, flags) =>
       flags !== 0 ? -E.EINVAL : deferredCalls.of(cpu.machine).start(field, cpu.machine.clock.now),
