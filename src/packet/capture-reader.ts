@@ -1,6 +1,7 @@
 // hot: no BigInt, no closure and one small object per packet.
 
 import { formatHex } from './address.ts';
+import { asBytes } from './bytes.ts';
 import {
   BLOCK,
   BYTE_ORDER_MAGIC,
@@ -11,7 +12,7 @@ import {
   MAX_PACKET,
   PCAP_MAGIC,
 } from './capture.ts';
-import { asBytes, blockOptions, OPTION } from './pcapng-options.ts';
+import { blockOptions, OPTION } from './pcapng-options.ts';
 
 const NANOS = 1_000_000_000;
 

@@ -1,6 +1,6 @@
+import { asBytes, concat } from './bytes.ts';
 import { type CapturedPacket, CaptureError } from './capture.ts';
 import { CaptureReader } from './capture-reader.ts';
-import { asBytes, concat } from './pcapng-options.ts';
 
 /** Pieces of a file in order: Uint8Arrays, or the Buffers of a Node stream. */
 export type Chunks = AsyncIterable<ArrayBufferView> | Iterable<ArrayBufferView>;

@@ -1,7 +1,8 @@
 // hot: no BigInt per packet unless options ask for it.
 import { PacketError } from '../base/error.ts';
+import { concat } from './bytes.ts';
 import { BLOCK, BYTE_ORDER_MAGIC, MAX_PACKET, PCAP_MAGIC } from './capture.ts';
-import { concat, encodeOption, encodePacketOptions, encodeText, OPTION, type PacketOptions } from './pcapng-options.ts';
+import { encodeOption, encodePacketOptions, encodeText, OPTION, type PacketOptions } from './pcapng-options.ts';
 
 const CHUNK = 64 * 1024;
 

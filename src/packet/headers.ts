@@ -44,7 +44,6 @@ function ipByVersion(bytes: Uint8Array, at: number, end: number): string | undef
 }
 
 const byEthertype = (layer: Layer) => headerFor('ethertype', layer.num('type'));
-const bytesField = (layer: Layer, length: number) => length - layer.header.size;
 
 /**
  * ```
@@ -373,7 +372,7 @@ const GENEVE = header({
   title: 'Geneve',
   fields: [
     { name: 'version', kind: 'uint', bits: 2 },
-    { name: 'optlen', kind: 'uint', bits: 6, auto: (layer) => bytesField(layer, layer.length) >> 2 },
+    { name: 'optlen', kind: 'uint', bits: 6, auto: (layer) => (layer.length - layer.header.size) >> 2 },
     { name: 'o', kind: 'uint', bits: 1 },
     { name: 'c', kind: 'uint', bits: 1 },
     { name: 'reserved', kind: 'hex', bits: 6 },

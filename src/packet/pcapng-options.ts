@@ -1,3 +1,5 @@
+import { concat } from './bytes.ts';
+
 /** Who gave a verdict, and so what its number means: XDP_* or TC_ACT_*. */
 export const VERDICT_TYPES = [
   { type: 0, name: 'hardware' },
@@ -127,20 +129,4 @@ function u64(value: bigint, littleEndian: boolean): Uint8Array {
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(64, value), littleEndian);
   return bytes;
-}
-
-/** The parts, one behind the other. */
-export function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}
-
-/** The same memory as a plain Uint8Array: a Buffer's `slice` would not copy. */
-export function asBytes(view: ArrayBufferView): Uint8Array {
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }

@@ -7,13 +7,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PacketError } from '../../src/base/error.ts';
 import { Rng } from '../../src/base/rng.ts';
+import { concat } from '../../src/packet/bytes.ts';
 import { type CapturedPacket, CaptureError } from '../../src/packet/capture.ts';
 import { CaptureReader, readCaptureBytes } from '../../src/packet/capture-reader.ts';
 import { type Chunks, readCapture } from '../../src/packet/capture-stream.ts';
 import { captureName, PcapngWriter, PcapWriter } from '../../src/packet/capture-writer.ts';
 import { bitFlipped } from '../../src/packet/malformed.ts';
 import { mixedPackets, synPackets } from '../../src/packet/mixed.ts';
-import { concat, encodeOption, encodePacketOptions, type PacketOptions } from '../../src/packet/pcapng-options.ts';
+import { encodeOption, encodePacketOptions, type PacketOptions } from '../../src/packet/pcapng-options.ts';
 
 const records = [...synPackets()];
 

@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Rng } from '../../src/base/rng.ts';
+import { concat } from '../../src/packet/bytes.ts';
 import { readCaptureBytes } from '../../src/packet/capture-reader.ts';
 import { type PacketRecord, PcapWriter } from '../../src/packet/capture-writer.ts';
 import { mixedPackets, synPackets } from '../../src/packet/mixed.ts';
-import { concat } from '../../src/packet/pcapng-options.ts';
 
 const folder = new URL('../../progs/captures/', import.meta.url);
 const captures = { 'mixed.pcap': () => mixedPackets(new Rng(1)), 'syn.pcap': () => synPackets() };
