@@ -25,6 +25,7 @@ export { patchSymbol } from './loader/patch.ts';
 export { rawProgram } from './loader/raw.ts';
 export type { MapSpec, ObjectSpec, ProgramSpec } from './loader/spec.ts';
 export { MAP_TYPES, mapType } from './maps/map-types.ts';
+export { eth, PacketBuilder, packet } from './packet/builder.ts';
 export { CapturedPacket, CaptureError } from './packet/capture.ts';
 export { CaptureReader } from './packet/capture-reader.ts';
 export { readCapture } from './packet/capture-stream.ts';
