@@ -170,11 +170,18 @@ export class Interpreter implements Engine {
     state.frameLimit = outerDepth + 1 + MAX_CALL_FRAMES;
     cpu.program = program;
     try {
-      this.#enter(0, base);
+      if (outerDepth < 0) {
+        // No caller whose registers have to be kept.
+        if (m[REG_WORDS + FRAME_TOP] === 0) this.#grow(base, 0);
+        m[REG_WORDS + FRAME_MAY_GOTO] = 0;
+        m[20] = m[REG_WORDS + FRAME_TOP]!;
+        m[21] = 0;
+        state.depth = 0;
+      } else this.#enter(0, base);
       m[2] = ctx;
       m[3] = 0;
       this.#loop(base, this.#limit(base));
-      this.#leave();
+      if (outerDepth >= 0) this.#leave();
     } finally {
       state.depth = outerDepth;
       state.frameLimit = outerLimit;
