@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { conformanceCommand } from './conformance.ts';
 import { disasmCommand } from './disasm.ts';
@@ -8,20 +7,13 @@ import { inspectCommand } from './inspect.ts';
 import type { Io } from './io.ts';
 import { reportError } from './report-error.ts';
 import { runCommand } from './run.ts';
+import { ownVersion } from './version.ts';
 
 /** What a command gets besides its arguments. */
 export interface CommandContext {
   readonly io: Io;
   /** Says how the command ended; 0 unless called. The last word counts. */
   exitWith(code: number): void;
-}
-
-/** Version in package.json. */
-export function ownVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return version;
 }
 
 function buildProgram(context: CommandContext): Command {

@@ -1,7 +1,61 @@
 import { Command } from 'commander';
 import type { CommandContext } from './command-line.ts';
+import { EXIT, UsageError } from './exit-codes.ts';
+import { parseHex, readBytes } from './read-input.ts';
+import { type EngineOptions, withEngine } from './shared-options.ts';
 
-/** `bpflab conformance` */
-export function conformanceCommand(_context: CommandContext): Command {
-  return new Command('conformance').description('to come');
+interface ConformanceOptions extends EngineOptions {
+  readonly program?: string;
+  readonly debug?: boolean;
+  readonly elf?: boolean;
+}
+
+/**
+ * `bpflab conformance`, a plugin of the public bpf_conformance suite: the runner starts it with the memory as hex and its
+ * own options as arguments, writes the program as hex to standard input, and reads r0 as hex from standard output.
+ */
+export function conformanceCommand({ io, exitWith }: CommandContext): Command {
+  const command = new Command('conformance')
+    .description('plugin of the bpf_conformance suite: runs bare instructions, prints r0')
+    .argument('[memory]', 'memory that r1 points to, as hex (r2: its length)')
+    .argument('[rest...]', 'ignored when empty: the runner passes an empty option string')
+    .option('--program <hex>', 'the program as hex; default: standard input')
+    .option('--debug', 'say on standard error why a program did not run')
+    .option('--elf', 'the program is an object file (as hex): its first XDP program runs');
+  return withEngine(command).action(
+    async (memoryText: string | undefined, rest: readonly string[], options: ConformanceOptions) => {
+      const extra = rest.find((word) => word.trim() !== '');
+      if (extra !== undefined) throw new UsageError(`unexpected '${extra}'`);
+      const memory = hexArgument('memory', memoryText ?? '');
+      const text = options.program ?? new TextDecoder('latin1').decode(await readBytes('-', io));
+      const bytes = hexArgument('program', text);
+      if (bytes.length === 0) throw new UsageError('no program', 'write its bytes as hex to standard input');
+      const api = await import('../index.ts');
+      try {
+        const insns = options.elf ? firstXdp(api, bytes) : bytes;
+        const lab = api.createLab({ seed: options.seed, cpus: options.cpus });
+        io.stdout.write(`${lab.runRaw(insns, memory).toString(16)}\n`);
+      } catch (error) {
+        if (!(error instanceof api.BpfError)) throw error;
+        // The suite compares what a plugin prints with the error that a test expects.
+        io.stdout.write(`${error.message}\n`);
+        if (options.debug) io.stderr.write(`bpflab: ${error.name}: ${error.message}\n`);
+        exitWith(error instanceof api.LoadError ? EXIT.load : EXIT.failed);
+      }
+    },
+  );
+}
+
+function hexArgument(what: string, text: string): Uint8Array {
+  if (text.trim() === '') return new Uint8Array(0);
+  const bytes = parseHex(text);
+  if (!bytes) throw new UsageError(`the ${what} is not bytes in hex: '${text.trim().slice(0, 40)}'`);
+  return bytes;
+}
+
+function firstXdp(api: typeof import('../index.ts'), bytes: Uint8Array): Uint8Array {
+  const spec = api.loadObject(bytes, { file: 'program' });
+  const program = spec.programs.find((row) => row.type === 'xdp');
+  if (!program) throw new api.LoadError('the object has no XDP program', { errno: 'ENOENT' });
+  return program.insns;
 }

@@ -1,25 +1,32 @@
 #!/usr/bin/env node
-import { runCommandLine } from './command-line.ts';
-import { EXIT } from './exit-codes.ts';
+import { ownVersion } from './version.ts';
 
-const interrupt = new AbortController();
-process.on('SIGINT', () => {
-  // A second time, or a command that does not listen: at once.
-  if (interrupt.signal.aborted) process.exit(EXIT.interrupted);
-  interrupt.abort();
-});
+const args = process.argv.slice(2);
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     // The reader (head, less) has seen enough.
-    if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.ok);
+    if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
     throw error;
   });
 }
-process.exitCode = await runCommandLine(process.argv.slice(2), {
-  stdin: process.stdin,
-  stdout: process.stdout,
-  stderr: process.stderr,
-  env: process.env,
-  signal: interrupt.signal,
-  now: () => performance.now(),
-});
+if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
+  // Nothing else is loaded for this.
+  process.stdout.write(`${ownVersion()}\n`);
+} else {
+  const { EXIT } = await import('./exit-codes.ts');
+  const { runCommandLine } = await import('./command-line.ts');
+  const interrupt = new AbortController();
+  process.on('SIGINT', () => {
+    // A second time: at once.
+    if (interrupt.signal.aborted) process.exit(EXIT.interrupted);
+    interrupt.abort();
+  });
+  process.exitCode = await runCommandLine(args, {
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    signal: interrupt.signal,
+    now: () => performance.now(),
+  });
+}

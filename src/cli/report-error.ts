@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { EXIT, UsageError } from './exit-codes.ts';
 import type { Io } from './io.ts';
@@ -26,13 +25,14 @@ export async function reportError(error: unknown, args: readonly string[], io: I
     return error instanceof FaultError || error instanceof PacketError ? EXIT.failed : EXIT.usage;
   }
   say(`internal error: ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`);
-  const file = writeReproducer(error, args);
+  const file = await writeReproducer(error, args);
   say(file ? `this is our fault, not yours; please report it with ${file}` : 'this is our fault, not yours');
   return EXIT.internal;
 }
 
 /** The file's name, or undefined when it cannot be written. */
-function writeReproducer(error: unknown, args: readonly string[]): string | undefined {
+async function writeReproducer(error: unknown, args: readonly string[]): Promise<string | undefined> {
+  const { createHash } = await import('node:crypto');
   const text = `${JSON.stringify(
     {
       args,

@@ -66,6 +66,9 @@ export interface ReportOptions {
 /** Packets and events shown in text unless asked for all. */
 const SHOWN = 20;
 
+/** Bytes of an event that a line shows. */
+const MAX_BYTES = 40;
+
 const COLUMNS: readonly Column[] = [
   { title: '#', right: true },
   { title: 'in' },
@@ -172,13 +175,13 @@ export class RunReport {
   #verdict(result: PacketResult): string {
     if (result.fault !== undefined) return 'FAULT';
     if (result.refused !== undefined) return 'refused';
-    const text = verdictText(this.#options.programType, result.verdict);
-    return result.redirect ? `${text} ${result.redirect}` : text;
+    return verdictText(this.#options.programType, result.verdict);
   }
 
-  #out({ meta, changes, fault, refused }: PacketResult): string {
+  #out({ meta, changes, redirect, fault, refused }: PacketResult): string {
     if (fault !== undefined || refused !== undefined) return '-';
     const parts: string[] = [];
+    if (redirect !== undefined) parts.push(`to ${redirect}`);
     if (meta.length) parts.push(`meta ${hexText(meta)}`);
     if (changes.length) parts.push(this.#api.formatDiff(changes));
     return parts.join(', ') || '-';
@@ -232,7 +235,13 @@ export class RunReport {
 
 function eventText({ packet, from, cpu, data, lost }: EventRecord): string {
   const where = cpu === undefined ? from : `${from} cpu ${cpu}`;
-  return `#${packet}  ${where}  ${lost ? `${counted(lost, 'record')} lost` : valueText(data)}`;
+  return `#${packet}  ${where}  ${lost ? `${counted(lost, 'record')} lost` : eventData(data)}`;
+}
+
+/** Bytes are cut where a line ends. */
+function eventData(data: unknown): string {
+  if (!(data instanceof Uint8Array) || data.length <= MAX_BYTES) return valueText(data);
+  return `${valueText(data.subarray(0, MAX_BYTES))}.. ${data.length} bytes`;
 }
 
 /** `2 packets: 1 drop, 1 redirect (tx_port[0])` */

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import type { LabObject, ObjectSpec } from '../index.ts';
-import { type CommandContext, ownVersion } from './command-line.ts';
+import type { CommandContext } from './command-line.ts';
 import { EXIT, UsageError } from './exit-codes.ts';
 import { MapReport } from './map-report.ts';
 import { PacketOutput } from './packet-output.ts';
@@ -28,7 +28,9 @@ import {
   withCommon,
   withEngine,
 } from './shared-options.ts';
+import { SourceLines } from './source-lines.ts';
 import { Trace } from './trace.ts';
+import { ownVersion } from './version.ts';
 
 type Api = typeof import('../index.ts');
 
@@ -131,7 +133,7 @@ async function run(
     program,
     report,
     output,
-    trace: options.trace ? new Trace(api, lab) : undefined,
+    trace: options.trace ? new Trace(api, object, new SourceLines(path)) : undefined,
     ctx,
     repeat: repeatOf(words, options),
     cpu: options.cpu,

@@ -1,4 +1,6 @@
-import type { Lab } from '../index.ts';
+import type { LabObject } from '../index.ts';
+import { instructionTexts } from './disasm.ts';
+import type { SourceLines } from './source-lines.ts';
 
 type Api = typeof import('../index.ts');
 
@@ -11,23 +13,27 @@ export class Trace {
   readonly #registers = new Int32Array(22);
   #pending: string | undefined;
   #position = '';
-  #current: Int32Array | undefined;
 
-  constructor(api: Api, lab: Lab) {
-    lab.onStep = (program, insn, registers) => {
+  constructor(api: Api, object: LabObject, source: SourceLines) {
+    const texts = new Map<string, ReadonlyMap<number, string>>();
+    const textsOf = (name: string) => {
+      let known = texts.get(name);
+      if (!known) {
+        known = instructionTexts(api, object.spec, object.prog(name).spec);
+        texts.set(name, known);
+      }
+      return known;
+    };
+    object.lab.onStep = (program, insn, registers) => {
       this.#finish(registers);
-      this.#current = registers;
       const line = program.lineAt(insn.slot);
       const position = line ? `${line.file}:${line.line}` : '';
       if (line && position !== this.#position) {
         this.positions.push(position);
-        this.lines.push(`  ; ${line.text}  (${position})`);
+        this.lines.push(`  ; ${source.text(line)}`);
       }
       this.#position = position;
-      // Linked instructions hold addresses where the object holds references.
-      const text = insn.helper
-        ? `(85) call ${insn.helper.name}#${insn.helper.id}`
-        : api.disassembleLine(insn).replace(/^\s*\d+: /, '');
+      const text = textsOf(program.name).get(insn.slot) ?? '';
       this.#pending = `  ${String(insn.slot).padStart(4)}: ${text}`;
     };
   }
@@ -38,13 +44,14 @@ export class Trace {
     this.lines = [];
     this.#position = '';
     this.#pending = undefined;
-    this.#current = undefined;
     this.#registers.fill(0);
   }
 
   /** Ends the run: the last instruction's line is done. */
   end(): void {
-    if (this.#current) this.#finish(this.#current);
+    // What the last exit changes is the caller's registers.
+    if (this.#pending !== undefined) this.lines.push(this.#pending);
+    this.#pending = undefined;
   }
 
   #finish(registers: Int32Array): void {
