@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs';
 import { errnoText } from '../../src/base/errno.ts';
 import { syscall } from './libc.ts';
 
@@ -25,7 +25,7 @@ export function netnsAvailable(): boolean {
 }
 
 /**
- * Moves this thread into a fresh network namespace (loopback up), so that tests see neither the host's devices nor its
+ * Moves this thread into a fresh network namespace (loopback up, forwarding off), so that tests see neither the host's devices nor its
  * routes. Child processes started afterwards are inside too. Needs vitest's `forks` pool: a worker thread would leave
  * the others behind.
  * @throws with the reason when the kernel says no
@@ -43,6 +43,11 @@ export function enterNetns(): Netns {
     return link!.ifindex;
   };
   ip('link', 'set', 'lo', 'up');
+  // A new namespace takes these over from the host.
+  for (const file of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) {
+    const path = `/proc/sys/net/${file}`;
+    if (existsSync(path)) writeFileSync(path, '0');
+  }
   return {
     ip,
     ifindex,

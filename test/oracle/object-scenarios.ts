@@ -12,6 +12,8 @@ export type ObjectScenario = Pick<Scenario, 'globals' | 'prepare' | 'shared' | '
   readonly without?: Readonly<Record<string, string>>;
   /** Why it is not compared; the reason is printed. */
   readonly skip?: string;
+  /** In what the lab is known to differ; whoever mends it takes this off. */
+  readonly open?: string;
 };
 
 /** Bytes of little-endian numbers: `le([4, 1], [2, 80])` is a u32 and a u16; a string is hex. */
@@ -48,10 +50,12 @@ export const OBJECT_SCENARIOS: Readonly<Record<string, ObjectScenario>> = {
     // wire_len is 0 in a test run without a context
     ctx: new Uint8Array(192),
   },
+  router: {
+    open: 'bpf_fib_lookup gives NOT_FWDED for link-local, multicast and loopback IPv6 addresses before all else',
+  },
   timer: { globals: { idle_ns: 3_600_000_000_000 } },
   isort64: { skip: 'Linux refuses it after a million instructions, which takes it a quarter of a minute' },
   maps: { shared: true, first: 'fill', without: { ktime: 'returns a bit of the time' } },
-  router: { skip: 'bpf_fib_lookup needs the routing tables of the network core' },
   cgroup_skb: {
     prepare: (object) => {
       for (const port of [53, 80, 443]) put(object, 'denied_ports', bytes([2, port]), bytes([1, 1]));
