@@ -6,4 +6,5 @@ define() { "$1" -E -dM -include "$2" -x c /dev/null 2> /dev/null | awk -v name="
 code=$(define "$1" linux/version.h LINUX_VERSION_CODE)
 echo "clang $("$1" -dumpversion)"
 echo "linux-headers $((code >> 16)).$((code >> 8 & 255))"
-echo "libbpf $(define "$1" bpf/libbpf_version.h LIBBPF_MAJOR_VERSION).$(define "$1" bpf/libbpf_version.h LIBBPF_MINOR_VERSION)"
+major=$(define "$1" bpf/libbpf_version.h LIBBPF_MAJOR_VERSION)
+echo "libbpf $major.$(define "$1" bpf/libbpf_version.h LIBBPF_MINOR_VERSION)"

@@ -14,7 +14,9 @@ complain() {
 }
 
 interface() { # the loaders' view of an object: program, map, data sections and global names
-  "$readelf" -SW "$1" | sed -n 's/^ *\[ *[0-9]*\] \([^ ]*\) .*/\1/p' | grep -Ev '^(\.BTF|\.rel|\.symtab|\.strtab|\.llvm|\.rodata\.(cst|str)|NULL)' | sort
+  "$readelf" -SW "$1" |
+    sed -n 's/^ *\[ *[0-9]*\] \([^ ]*\) .*/\1/p' |
+    grep -Ev '^(\.BTF|\.rel|\.symtab|\.strtab|\.llvm|\.rodata\.(cst|str)|NULL)' | sort
   "$readelf" -sW "$1" | awk '$5 == "GLOBAL" || $5 == "WEAK" { print $4, $8 }' | sort
 }
 

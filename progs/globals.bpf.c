@@ -1,4 +1,4 @@
-// Global variables, which are array maps underneath: `const volatile` ones (.rodata) are settings that a loader patches
+// Global variables, which are array maps underneath: `const volatile` ones (.rodata) are settings that loaders patch
 // before it loads, initialised ones (.data) are state with a beginning, the others (.bss) start at zero; a named section
 // (.data.limits) becomes a map of its own.
 //

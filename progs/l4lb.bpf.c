@@ -2,7 +2,7 @@
 // which each backend holds many places (one that goes away moves its own flows only), puts an outer IPv4 header in
 // front (IPIP) and sends the packet back out. The backend answers the client directly.
 //
-//   bpflab run progs/l4lb.bpf.o --in capture.pcap --map vips=vips.json --map ring=ring.json --map backends=backends.json
+//   bpflab run progs/l4lb.bpf.o --in capture.pcap --map vips=vips.json --map ring=ring.json --map backends=b.json
 #include "packet.h"
 
 #define MAX_VIPS 64

@@ -1,5 +1,5 @@
-// Timers in map values: each flow arms one, and each packet pushes it back; when a flow has been quiet for the idle time
-// the callback takes it out of the map.
+// Timers in map values: each flow arms one, each packet pushes it back; when a flow was quiet for the idle time, the
+// callback takes it out of the map.
 //
 //   bpflab run progs/timer.bpf.o --in capture.pcap
 #include "packet.h"

@@ -1,5 +1,5 @@
-// The work of the compute programs: work_NAME(p, end) reads the packet [p, end) and returns a number that depends on all
-// that it did. No helper, no map (work_helper16 apart), so that the same instructions run on any BPF machine.
+// The work of the compute programs: work_NAME(p, end) reads the packet [p, end) and returns a number that depends on
+// all that it did. No helper, no map (work_helper16 apart), so that the same instructions run on any BPF machine.
 #pragma once
 #include "../packet.h"
 
