@@ -10,8 +10,6 @@ const source = readVectors();
 /** Helpers whose network parts come later; vectors that call them are left out, and their number is printed. */
 const LATER = new Set([
   'csum_update',
-  'fib_lookup',
-  'get_cgroup_classid',
   'get_hash_recalc',
   'skb_change_head',
   'skb_load_bytes',
