@@ -1,6 +1,6 @@
 // Global variables, which are array maps underneath: `const volatile` ones (.rodata) are settings that loaders patch
-// before it loads, initialised ones (.data) are state with a beginning, the others (.bss) start at zero; a named section
-// (.data.limits) becomes a map of its own.
+// before it loads, initialised ones (.data) are state with a beginning, the others (.bss) start at zero; a section
+// with a name (.data.limits) becomes a map of its own.
 //
 //   bpflab run progs/globals.bpf.o --in capture.pcap
 #include <stdbool.h>
