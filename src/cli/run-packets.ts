@@ -222,22 +222,28 @@ export class PacketRun {
   #takeEvents(): void {
     for (const map of this.#eventMaps) {
       for (const { cpu, data, lost } of map.takeEvents()) {
-        this.#event(map.name, this.#decodeEvent(map, data), cpu, lost);
+        const { value, rest } = this.#decodeEvent(map, data);
+        this.#event(map.name, value, cpu, lost, rest);
       }
     }
   }
 
-  #decodeEvent(map: LabMap, data: Uint8Array): unknown {
+  /** A record by its C type, and the bytes behind it (perf samples carry packets there). */
+  #decodeEvent(map: LabMap, data: Uint8Array): { value: unknown; rest?: Uint8Array } {
     const { api, object, eventTypes } = this.#settings;
     const typeId = eventTypes.get(map.name) ?? 0;
     const { btf } = object.spec;
-    if (!btf || typeId === 0 || (btf.size(typeId) ?? 0) > data.length) return data;
-    return api.decodeValue(btf, typeId, data, { present: true });
+    const size = (typeId > 0 && btf?.size(typeId)) || 0;
+    if (!btf || size === 0 || size > data.length || (map.type === 'ringbuf' && size !== data.length)) {
+      return { value: data };
+    }
+    const value = api.decodeValue(btf, typeId, data, { present: true });
+    return size === data.length ? { value } : { value, rest: data.subarray(size) };
   }
 
-  #event(from: string, data: unknown, cpu?: number, lost?: number): void {
+  #event(from: string, data: unknown, cpu?: number, lost?: number, rest?: Uint8Array): void {
     this.#events.set(from, (this.#events.get(from) ?? 0) + 1);
-    this.#settings.report.event({ packet: this.#current, from, data, cpu, lost });
+    this.#settings.report.event({ packet: this.#current, from, data, cpu, lost, rest });
   }
 
   #progress(): void {

@@ -35,6 +35,8 @@ export interface EventRecord {
   readonly from: string;
   readonly cpu?: number;
   readonly data: unknown;
+  /** Bytes behind the typed part. */
+  readonly rest?: Uint8Array;
   readonly lost?: number;
 }
 
@@ -125,8 +127,13 @@ export class RunReport {
   event(event: EventRecord): void {
     if (this.#options.json) {
       if (this.#options.summary) return;
-      const { packet, from, cpu, data, lost } = event;
-      this.#json({ event: from, pkt: packet, ...(cpu !== undefined && { cpu }), ...(lost ? { lost } : { data }) });
+      const { packet, from, cpu, data, rest, lost } = event;
+      this.#json({
+        event: from,
+        pkt: packet,
+        ...(cpu !== undefined && { cpu }),
+        ...(lost ? { lost } : { data, ...(rest && { rest }) }),
+      });
     } else if (this.#options.all || this.#events.length < SHOWN) this.#events.push(event);
   }
 
@@ -233,9 +240,9 @@ export class RunReport {
   }
 }
 
-function eventText({ packet, from, cpu, data, lost }: EventRecord): string {
+function eventText({ packet, from, cpu, data, rest, lost }: EventRecord): string {
   const where = cpu === undefined ? from : `${from} cpu ${cpu}`;
-  return `#${packet}  ${where}  ${lost ? `${counted(lost, 'record')} lost` : eventData(data)}`;
+  return `#${packet}  ${where}  ${lost ? `${counted(lost, 'record')} lost` : `${eventData(data)}${rest ? ` + ${eventData(rest)}` : ''}`}`;
 }
 
 /** Bytes are cut where a line ends. */

@@ -240,12 +240,24 @@ function repeatOf(words: TestRunWords, options: RunCommandOptions): number {
   }
 }
 
-/** Types of records: those that the user names, else the map's own value type. */
+/**
+ * Types of records: those that the user names, or the map's own value type, or the one struct that a global pointer of
+ * the object points to: the usual way to get the type of records into the BTF.
+ */
 function eventTypesOf(object: LabObject, options: RunCommandOptions): Map<string, number> {
   const types = new Map<string, number>();
-  const { btf } = object.spec;
-  for (const map of object.maps)
+  const { btf, variables } = object.spec;
+  const hinted = new Set<number>();
+  for (const { typeId } of variables) {
+    const type = btf && typeId > 0 ? btf.strip(typeId) : undefined;
+    const target = type?.kind === 'ptr' ? btf!.strip(type.type) : undefined;
+    if (target?.kind === 'struct') hinted.add(target.id);
+  }
+  for (const map of object.maps) {
+    if (map.type !== 'ringbuf' && map.type !== 'perf_event_array') continue;
     if (map.type === 'ringbuf' && map.spec?.valueTypeId) types.set(map.name, map.spec.valueTypeId);
+    else if (hinted.size === 1) types.set(map.name, [...hinted][0]!);
+  }
   for (const pair of options.event ?? []) {
     const [name, type] = splitPair('--event', pair);
     if (!object.maps.some((map) => map.name === name)) {
