@@ -179,8 +179,11 @@ class Decoder {
       }
       case 'datasec': {
         const variables: Record<string, BtfValue> = {};
-        for (const entry of type.vars)
+        for (const entry of type.vars) {
+          // Declared, but without a place.
+          if (entry.size === 0) continue;
           variables[btf.name(entry.type)] = this.decode(entry.type, entry.offset, depth + 1);
+        }
         return variables;
       }
       case 'var':

@@ -75,6 +75,7 @@ export class Btf {
   readonly #cache: (BtfType | undefined)[] = [VOID];
   readonly #texts = new Map<number, string>();
   #names: Map<string, number[]> | undefined;
+  #tags: Map<number, BtfOf<'decl_tag'>[]> | undefined;
 
   constructor(bytes: Uint8Array) {
     // Not slice(): a Buffer's would share the memory.
@@ -168,6 +169,21 @@ export class Btf {
       if (type.kind === 'datasec') found.push(type);
     }
     return found;
+  }
+
+  /** Declaration tags on a type, its members and its parameters. */
+  declTags(id: number): readonly BtfOf<'decl_tag'>[] {
+    if (!this.#tags) {
+      this.#tags = new Map();
+      for (let at = 1; at < this.count; at++) {
+        if (this.kind(at) !== 'decl_tag') continue;
+        const tag = this.type(at) as BtfOf<'decl_tag'>;
+        const known = this.#tags.get(tag.type);
+        if (known) known.push(tag);
+        else this.#tags.set(tag.type, [tag]);
+      }
+    }
+    return this.#tags.get(id) ?? [];
   }
 
   /** Follows const, volatile, restrict, typedef and type_tag; stops after 32 steps, at void, so loops end. */

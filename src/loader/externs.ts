@@ -50,6 +50,22 @@ export function kconfigSize(externs: readonly LoaderExtern[]): number {
   return externs.reduce((end, one) => (one.kind === 'kconfig' ? Math.max(end, one.offset + one.size) : end), 0);
 }
 
+/** Writes offsets and sizes of the kconfig variables into BTF, as those of the `.kconfig` map. */
+export function placeKconfig(btf: Btf, externs: readonly LoaderExtern[], size: number): void {
+  const datasec = btf.find('.kconfig', 'datasec');
+  if (!datasec) return;
+  const byType = new Map(externs.map((extern) => [extern.btfTypeId, extern]));
+  const vars = datasec.vars.map((entry) => {
+    const extern = byType.get(entry.type);
+    return { type: entry.type, offset: extern?.offset ?? 0, size: extern?.size ?? 0 };
+  });
+  btf.setDatasec(
+    datasec.id,
+    size,
+    vars.sort((a, b) => a.offset - b.offset),
+  );
+}
+
 function readExtern(symbol: ElfSymbol, btf: Btf | undefined, sectionOf: ReadonlyMap<number, string>): LoaderExtern {
   const { name } = symbol;
   const hint = LIBCALLS.has(name)

@@ -131,27 +131,15 @@ export class Linker {
     if (!btf) return undefined;
     for (const id of btf.idsByName(main.name)) {
       if (btf.kind(id) !== 'func') continue;
-      for (const [name, ids] of exceptionTags(btf)) {
-        const tagged = ids.some((tag) => {
-          const type = btf.type(tag);
-          return type.kind === 'decl_tag' && type.type === id && type.component === -1;
-        });
-        if (tagged) return funcs.find((func) => func.section.index === text && func.name === name);
-      }
+      const tag = btf.declTags(id).find((one) => one.component === -1 && one.name.startsWith(EXCEPTION_TAG));
+      const name = tag?.name.slice(EXCEPTION_TAG.length);
+      if (name) return funcs.find((func) => func.section.index === text && func.name === name);
     }
     return undefined;
   }
 }
 
 const EXCEPTION_TAG = 'exception_callback:';
-
-function exceptionTags(btf: NonNullable<OpenedObject['btf']>): [string, readonly number[]][] {
-  const tags: [string, readonly number[]][] = [];
-  for (const [name, ids] of btf.names()) {
-    if (name.startsWith(EXCEPTION_TAG)) tags.push([name.slice(EXCEPTION_TAG.length), ids]);
-  }
-  return tags;
-}
 
 function markFunc(view: DataView, slot: number): void {
   view.setUint8(slot * 8 + 1, (view.getUint8(slot * 8 + 1) & 0x0f) | (PSEUDO_FUNC << 4));

@@ -61,6 +61,16 @@ function checkLoadable(object: OpenedObject): void {
       throw fail('no BTF-based attach target is specified, use bpf_program__set_attach_target()');
     }
   }
+  for (const { spec } of object.maps) {
+    for (const { slot, program } of spec.values ?? []) {
+      if (program === undefined || object.funcs.some((func) => func.name === program && func.autoload)) continue;
+      throw new ObjectError(
+        'EBADF',
+        `map '${spec.name}': failed to initialize slot [${slot}] to prog '${program}': it is not loaded`,
+        { stage: 'load' },
+      );
+    }
+  }
 }
 
 function finishMaps(spec: ObjectSpec, options: LoadOptions): void {

@@ -2,7 +2,7 @@ import { Btf } from './btf.ts';
 import { BtfExt } from './btf-ext.ts';
 import { fixupDatasecs } from './datasec.ts';
 import { decodeText, type ElfObject, type ElfSection, readElf, SHT } from './elf.ts';
-import { collectExterns, kconfigSize } from './externs.ts';
+import { collectExterns, kconfigSize, placeKconfig } from './externs.ts';
 import { collectFuncs } from './funcs.ts';
 import { fillStaticSlots } from './map-slots.ts';
 import { btfMaps } from './maps-btf.ts';
@@ -13,6 +13,7 @@ import { ObjectError } from './object-error.ts';
 import type { LoaderMap, OpenedObject } from './opened.ts';
 import { collectCodeRelocations } from './relocate.ts';
 import type { Dialect } from './sections.ts';
+import { completeTailCalls } from './tail-calls.ts';
 
 /** libbpf keeps 64 bytes of a license, NUL included. */
 const LICENSE_MAX = 63;
@@ -82,6 +83,7 @@ function open(bytes: Uint8Array, file: string, options: OpenOptions): OpenedObje
   ];
   const size = kconfigSize(externs);
   if (size > 0) {
+    if (btf) placeKconfig(btf, externs, size);
     const spec = dataMapSpec(name, '.kconfig', 'kconfig', new Uint8Array(size), btf);
     maps.push({ spec, index: 0, section: -1, offset: 0, size });
   }
@@ -92,6 +94,7 @@ function open(bytes: Uint8Array, file: string, options: OpenOptions): OpenedObje
   const object = { elf, name, dialect, license, kernelVersion, btf, btfExt, funcs, maps, externs, text, warnings };
   collectCodeRelocations(object);
   fillStaticSlots(object);
+  completeTailCalls(object);
   return object;
 }
 

@@ -36,7 +36,7 @@ export interface LoaderFunc {
   readonly entry: boolean;
   readonly autoload: boolean;
   readonly hidden: boolean;
-  readonly meaning: SectionMeaning | undefined;
+  meaning: SectionMeaning | undefined;
   relocations: InsnRelocation[];
 }
 

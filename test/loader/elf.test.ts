@@ -76,8 +76,10 @@ describe('file and ELF header', () => {
 
   test('[L-012] debug sections make no difference', () => {
     const kit = oneProgram();
-    kit.section('.debug_info', [1, 2, 3]);
-    kit.relocations.push({ section: '.debug_info', offset: 0, symbol: 999 });
+    kit.section('.debug_info', [1, 2, 3, 4, 5, 6, 7, 8], { flags: 6 });
+    // A relocation section that no code section could have.
+    kit.section('.rel.debug_info', [1, 2, 3], { type: 9, entsize: 99, info: 99 });
+    kit.symbols.push({ name: 'in_debug', section: '.debug_info', size: 8 });
     const plain = strict(good());
     const debug = strict(kit.build());
     expect(JSON.stringify(debug)).toBe(JSON.stringify(plain));

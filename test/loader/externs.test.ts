@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Btf } from '../../src/loader/btf.ts';
+import { decodeValue } from '../../src/loader/btf-values.ts';
 import { BtfWriter } from '../support/btf-writer.ts';
 import { insn, lddw } from '../support/elf-writer.ts';
 import { failure, insnText, type ObjectKit, oneProgram, strict } from './object-kit.ts';
@@ -246,5 +247,13 @@ describe('kconfig', () => {
       254, 255, 255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 250, 0, 0, 0, 109, 1, 97, 98, 0, 0, 0,
     ]);
     expect(insnText(spec.programs[1]!).slice(0, 2)).toEqual(['18 1 6 0 0', '00 0 0 0 12']);
+    expect(decodeValue(spec.btf!, map.valueTypeId, map.initial!)).toEqual({
+      CONFIG_LONG: -2n,
+      CONFIG_BPF: 'TRI_MODULE',
+      CONFIG_HZ: 250,
+      CONFIG_C: 109,
+      CONFIG_X: true,
+      CONFIG_T: 'ab',
+    });
   });
 });

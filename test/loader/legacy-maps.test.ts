@@ -137,4 +137,25 @@ describe('legacy maps', () => {
     kit.symbols[kit.symbols.length - 1] = { ...kit.symbols[kit.symbols.length - 1]!, size: 400 };
     expect(failure(kit.build(), { dialect: 'auto' })).toMatch(/^-22 open: .*corrupted maps section/);
   });
+
+  /** cilium on iproute2: a prog array with an id, and programs in sections named id/key. */
+  test("iproute2's numeric sections are tail calls, typed by who jumps there", () => {
+    const kit = legacy({ jumps: [3, 4, 4, 8, 0, 2, 0, 0, 0] });
+    kit.func('2/0x7', 'seventh');
+    kit.func('2/1', 'first', [...lddw(2), ...insn(0x95)], { relocations: [{ slot: 0, symbol: 'jumps' }] });
+    kit.func('9/1', 'elsewhere');
+    kit.func('from-netdev', 'main', [...lddw(2), ...insn(0x95)], { relocations: [{ slot: 0, symbol: 'jumps' }] });
+    const spec = loadObject(kit.build());
+    expect(spec.maps[0]!.values).toEqual([
+      { slot: 7, program: 'seventh' },
+      { slot: 1, program: 'first' },
+    ]);
+    expect(spec.programs.map((program) => `${program.name}:${program.type}`)).toEqual([
+      'p:xdp',
+      'seventh:sched_cls',
+      'first:sched_cls',
+      'elsewhere:unspec',
+      'main:sched_cls',
+    ]);
+  });
 });

@@ -332,10 +332,10 @@ describe('inner maps and prog arrays', () => {
     expect(failure(jumps('.text').build())).toMatch(/^-3 open: .*'t1' isn't a valid program reference/);
   });
 
-  test('[L-117] a prog array slot may name a program that is switched off', () => {
-    const spec = strict(jumps('?tc').build());
-    expect(spec.maps[0]!.values).toEqual([{ slot: 1, program: 't1' }]);
-    expect(spec.programs.find((program) => program.name === 't1')!.autoload).toBe(false);
+  test('[L-117] a prog array slot that names a program that is switched off fails the load', () => {
+    const bytes = jumps('?tc').build();
+    expect(failure(bytes)).toMatch(/^-9 load: .*map 'outer': failed to initialize slot \[1\] to prog 't1'/);
+    expect(loadObject(bytes).maps[0]!.values).toEqual([{ slot: 1, program: 't1' }]);
   });
 
   test('[L-118] a struct_ops variable is listed as a map', () => {

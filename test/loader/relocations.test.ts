@@ -281,6 +281,19 @@ describe('subprograms', () => {
     expect(strict(kit.build()).programs[0]!.funcs).toHaveLength(depth + 1);
   });
 
+  test('an exception callback named by a declaration tag is appended', () => {
+    const kit = new ObjectKit();
+    kit.func('.text', 'unused');
+    kit.func('.text', 'on_throw', returns(6));
+    kit.func('xdp', 'p', returns(2));
+    const main = kit.btf.func('p', kit.btf.proto(kit.int));
+    kit.btf.declTag('other', main);
+    kit.btf.declTag('exception_callback:on_throw', main);
+    const spec = strict(kit.build());
+    expect(spec.programs[0]!.funcs.map((func) => `${func.name}@${func.insn}`)).toEqual(['p@0', 'on_throw@2']);
+    expect(spec.btf!.declTags(main).map((tag) => tag.name)).toEqual(['other', 'exception_callback:on_throw']);
+  });
+
   test('a call that leads nowhere is refused', () => {
     const kit = new ObjectKit();
     kit.func('.text', 'f', [...CALL(100), ...EXIT]);
