@@ -182,7 +182,7 @@ class Decoder {
         for (const entry of type.vars) {
           // Declared, but without a place.
           if (entry.size === 0) continue;
-          variables[btf.name(entry.type)] = this.decode(entry.type, entry.offset, depth + 1);
+          setMember(variables, btf.name(entry.type), this.decode(entry.type, entry.offset, depth + 1));
         }
         return variables;
       }
@@ -246,8 +246,9 @@ class Decoder {
         if (inner.kind === 'struct' || inner.kind === 'union') {
           this.#members(inner, offset + Math.floor(member.bitOffset / 8), depth + 1, into);
         }
-      } else if (field.bits > 0) into[member.name] = this.#bitfield(member, offset * 8 + field.offset, field.bits);
-      else into[member.name] = this.decode(member.type, offset + field.offset / 8, depth + 1);
+      } else if (field.bits > 0)
+        setMember(into, member.name, this.#bitfield(member, offset * 8 + field.offset, field.bits));
+      else setMember(into, member.name, this.decode(member.type, offset + field.offset / 8, depth + 1));
     }
   }
 
@@ -260,6 +261,12 @@ class Decoder {
     if (type.kind === 'enum' || type.kind === 'enum64') return enumValue(type, value, bits);
     return value;
   }
+}
+
+/** C names are free to be `__proto__`. */
+function setMember(into: Record<string, BtfValue>, name: string, value: BtfValue): void {
+  if (name !== '__proto__') into[name] = value;
+  else Object.defineProperty(into, name, { value, enumerable: true, configurable: true, writable: true });
 }
 
 function intValue(type: BtfInt, value: bigint, bits: number): BtfValue {

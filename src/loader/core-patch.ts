@@ -29,7 +29,6 @@ export function applyCore(func: LoaderFunc, slot: number, core: CoreValue, prefi
       stage: 'load',
       section: func.section.name,
       offset: (func.start + slot) * 8,
-      insn: slot,
     });
   const opcode = view.getUint8(at);
   if (core.poison) {

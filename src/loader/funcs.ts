@@ -107,7 +107,12 @@ function readFunc(elf: ElfObject, section: ElfSection, symbol: ElfSymbol, option
 }
 
 function meaning(program: string, section: string, options: FuncOptions): SectionMeaning | undefined {
-  const chosen = options.types?.[program] ?? options.types?.[section];
+  const given = options.types ?? {};
+  const chosen = Object.hasOwn(given, program)
+    ? given[program]
+    : Object.hasOwn(given, section)
+      ? given[section]
+      : undefined;
   if (chosen !== undefined) {
     if (!PROGRAM_TYPES.includes(chosen as ProgramTypeName) || chosen === 'unspec') {
       const hint = `known types: ${PROGRAM_TYPES.slice(1).join(', ')}`;

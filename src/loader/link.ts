@@ -105,7 +105,6 @@ export class Linker {
         stage: 'load',
         section: func.section.name,
         offset: (func.start + slot) * 8,
-        insn: slot,
       });
     const imm = func.view.getInt32(at + 4, true);
     let section = dialect === 'libbpf' || dialect === 'libbpf-0.8' ? text : func.section.index;

@@ -50,7 +50,7 @@ export function withFile<T>(file: string, run: () => T): T {
     return run();
   } catch (error) {
     if (!(error instanceof ObjectError) || error.message.includes(file)) throw error;
-    throw new ObjectError(error.code, `${file}: ${error.message}`, {
+    throw new ObjectError(error.code, `${file}: ${error.message}${placeOf(error)}`, {
       ...error.facts,
       stage: error.stage,
       section: error.section,
@@ -63,6 +63,11 @@ export function withFile<T>(file: string, run: () => T): T {
       cause: error.cause,
     });
   }
+}
+
+function placeOf({ section, offset }: ObjectError): string {
+  if (section === undefined) return '';
+  return offset === undefined ? ` (section ${section})` : ` (section ${section}, offset 0x${offset.toString(16)})`;
 }
 
 function open(bytes: Uint8Array, file: string, options: OpenOptions): OpenedObject {

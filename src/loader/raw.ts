@@ -71,7 +71,7 @@ export function rawProgram(raw: RawProgram): ObjectSpec {
 
 function rawMap(raw: RawMap, name: string): MapSpec {
   const known: Readonly<Record<string, number>> = mapTypeId;
-  const typeId = typeof raw.type === 'number' ? raw.type : (known[raw.type] ?? -1);
+  const typeId = typeof raw.type === 'number' ? raw.type : Object.hasOwn(known, raw.type) ? known[raw.type]! : -1;
   if (typeId < 0) throw fail(`map '${name}': unknown map type '${raw.type}'`);
   const spec: MapSpec = {
     name,

@@ -167,7 +167,6 @@ function classify(
     new ObjectError('RELOC', `prog '${func.name}': ${message}`, {
       section: func.section.name,
       offset: (func.start + slot) * 8,
-      insn: slot,
       hint,
     });
   const opcode = func.view.getUint8(slot * 8);

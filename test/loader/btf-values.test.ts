@@ -199,6 +199,13 @@ describe('values by type', () => {
     expect(decodeValue(btf, id, Uint8Array.from([9, 9, 9, 9, 1, 0, 0, 0]))).toEqual({ lock: null, n: 1 });
   });
 
+  test('a member may have any name', () => {
+    const { btf, id } = typed((w) => w.struct('s', 4, [['__proto__', INT, 0]]));
+    const value = decodeValue(btf, id, Uint8Array.from([5, 0, 0, 0])) as object;
+    expect(Object.entries(value)).toEqual([['__proto__', 5]]);
+    expect(Object.getPrototypeOf(value)).toBe(Object.prototype);
+  });
+
   test('a base keeps what is not named', () => {
     const { btf, id } = typed(S);
     const base = Uint8Array.from([1, 77, 77, 77, 104, 105, 0, 0]);

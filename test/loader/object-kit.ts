@@ -165,13 +165,13 @@ export function strict(bytes: Uint8Array, options: LoadOptions = {}): ObjectSpec
   return loadObject(bytes, { dialect: 'libbpf', name: 'obj', ...options });
 }
 
-/** The error of a load that must fail: `-4001 open: text`. */
+/** The error of a load that must fail: `-4001 open: text`, without the place at its end. */
 export function failure(bytes: Uint8Array, options: LoadOptions = {}): string {
   try {
     strict(bytes, options);
   } catch (error) {
     if (!(error instanceof ObjectError)) throw error;
-    return `${error.errno} ${error.stage}: ${error.message}`;
+    return `${error.errno} ${error.stage}: ${error.message.replace(/ \(section [^)]*\)$/, '')}`;
   }
   return 'loaded';
 }

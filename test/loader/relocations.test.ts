@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { LoadError } from '../../src/base/error.ts';
 import { loadObject } from '../../src/loader/object.ts';
 import { insn, lddw, returns } from '../support/elf-writer.ts';
 import { failure, insnText, ObjectKit, oneProgram, strict } from './object-kit.ts';
@@ -101,6 +102,30 @@ describe('references to maps and variables', () => {
     kit.data('mysec', 'z', [1, 0, 0, 0]);
     kit.func('.text', 'unused', load(), { relocations: [{ slot: 0, symbol: 'z' }] });
     expect(failure(kit.build())).toMatch(/^-4005 open: .*bad map relo against 'z' in section 'mysec'/);
+  });
+
+  test('an error tells the file, the section and the offset', () => {
+    const kit = new ObjectKit();
+    kit.func('xdp', 'p');
+    kit.data('mysec', 'z', [1, 0, 0, 0]);
+    kit.func('xdp', 'q', load(), { relocations: [{ slot: 0, symbol: 'z' }] });
+    const bytes = kit.build();
+    const attempt = () => loadObject(bytes, { file: 'dir/fw.bpf.o' });
+    expect(attempt).toThrow(LoadError);
+    expect(attempt).toThrow(
+      "dir/fw.bpf.o: prog 'q': bad map relo against 'z' in section 'mysec'; global data belongs into .data*, .rodata* or .bss* (section xdp, offset 0x10)",
+    );
+    try {
+      attempt();
+    } catch (error) {
+      expect(error).toMatchObject({
+        errno: -4005,
+        errnoLabel: 'LIBBPF_RELOC',
+        stage: 'open',
+        section: 'xdp',
+        offset: 16,
+      });
+    }
   });
 
   test('a map symbol between two maps is refused', () => {
