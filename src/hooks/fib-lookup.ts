@@ -30,6 +30,13 @@ const ALL_FLAGS = 0x3f;
 
 const code = (result: FibResult) => FIB_RESULTS.indexOf(result);
 
+/** Multicast, link-local or loopback: never forwarded. kernel: rt6_need_strict() */
+function staysOnLink(u8: Uint8Array, at: number): boolean {
+  if (u8[at] === 0xff || (u8[at] === 0xfe && (u8[at + 1]! & 0xc0) === 0x80)) return true;
+  for (let i = 0; i < 15; i++) if (u8[at + i] !== 0) return false;
+  return u8[at + 15] === 1;
+}
+
 /** kernel: bpf_xdp_fib_lookup(), bpf_ipv4_fib_lookup(), bpf_ipv6_fib_lookup() */
 function lookup(cpu: Cpu, params: number, size: number, flags: number): number {
   if (size < PARAMS_SIZE || (flags & ~ALL_FLAGS) !== 0) return -E.EINVAL;
@@ -38,6 +45,7 @@ function lookup(cpu: Cpu, params: number, size: number, flags: number): number {
   const family = u8[params + FAMILY]!;
   if (family !== AF_INET && family !== AF_INET6) return -E.EAFNOSUPPORT;
   const bytes = family === AF_INET ? 4 : 16;
+  if (family === AF_INET6 && (staysOnLink(u8, params + DST) || staysOnLink(u8, params + SRC))) return code('not_fwded');
   const fib = fibOf.of(cpu.machine);
   const ingress = fib.device(view.getUint32(params + IFINDEX, true));
   if (!ingress) return -E.ENODEV;

@@ -73,6 +73,8 @@ export class TestRun {
   #xdp: XdpBuff | undefined;
   #skb: Skb | undefined;
   #last: 'xdp' | 'l2' | 'l3' = 'xdp';
+  /** ingress_ifindex of the last ctx; ctx_out gives it back, 0 included. */
+  #givenIngress = 0;
 
   constructor(machine: Machine, engine: Engine) {
     this.machine = machine;
@@ -144,7 +146,7 @@ export class TestRun {
     const view = new DataView(out.buffer);
     view.setUint32(0, buff.data - buff.dataMeta, true);
     view.setUint32(4, buff.dataEnd - buff.dataMeta, true);
-    view.setUint32(12, buff.ingressIfindex, true);
+    view.setUint32(12, this.#givenIngress, true);
     view.setUint32(16, buff.rxQueueIndex, true);
     view.setUint32(20, buff.egressIfindex, true);
     return out;
@@ -159,6 +161,7 @@ export class TestRun {
     buff.ingressIfindex = LOOPBACK;
     buff.rxQueueIndex = 0;
     buff.egressIfindex = 0;
+    this.#givenIngress = 0;
     if (ctx) {
       this.#checkNames(program, XDP_MD, ctx);
       meta = this.#number(program, ctx, 'data');
@@ -185,6 +188,7 @@ export class TestRun {
           throw this.#error(program, 'EINVAL', `device ${ingress} has no receive queue ${queue}`);
         }
         buff.ingressIfindex = ingress;
+        this.#givenIngress = ingress;
         buff.rxQueueIndex = queue;
       }
       // differs from kernel: devmap programs run alone here, and the device that they leave by can be said.
@@ -193,7 +197,7 @@ export class TestRun {
       }
       buff.egressIfindex = egress;
     }
-    if (data.length - meta < ETH_HLEN || end - meta < ETH_HLEN) {
+    if (data.length - meta < ETH_HLEN) {
       throw this.#error(
         program,
         'EINVAL',

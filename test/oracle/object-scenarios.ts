@@ -50,9 +50,7 @@ export const OBJECT_SCENARIOS: Readonly<Record<string, ObjectScenario>> = {
     // wire_len is 0 in a test run without a context
     ctx: new Uint8Array(192),
   },
-  router: {
-    open: 'bpf_fib_lookup gives NOT_FWDED for link-local, multicast and loopback IPv6 addresses before all else',
-  },
+  router: {},
   timer: { globals: { idle_ns: 3_600_000_000_000 } },
   isort64: { skip: 'Linux refuses it after a million instructions, which takes it a quarter of a minute' },
   maps: { shared: true, first: 'fill', without: { ktime: 'returns a bit of the time' } },

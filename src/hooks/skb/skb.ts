@@ -79,7 +79,6 @@ export class Skb implements PacketView {
     this.#set('protocol', ((protocol & 0xff) << 8) | (protocol >> 8));
     this.#set('ifindex', ifindex);
     this.#set('sk', this.#sock);
-    this.#set('wire_len', this.length);
     this.#fillSocket(bytes, protocol);
     this.#publish();
   }
