@@ -8,7 +8,7 @@ import { indexOf, nextIndex, readIndex } from './index-keys.ts';
 import { roundUp8 } from './layout.ts';
 import type { BpfMap, MapAttr, MapEnv, MapMmap, MapSyscalls } from './map.ts';
 import { MapBase } from './map-base.ts';
-import { BPF_F_LOCK, BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, BPF_NOEXIST } from './map-flags.ts';
+import { BPF_F_LOCK, BPF_F_MMAPABLE, BPF_NOEXIST } from './map-flags.ts';
 import { ValueCopier } from './values.ts';
 
 /** kernel: ARRAY of BPF_MAP_TYPE_ARRAY and BPF_MAP_TYPE_PERCPU_ARRAY; layout in layout.ts. */
@@ -28,6 +28,7 @@ class ArrayMap extends MapBase {
       name: attr.name ? `map ${attr.name}` : `map of type ${attr.type}`,
       stride,
       elementSize: attr.valueSize,
+      writable: !((attr.flags ?? 0) & BPF_F_RDONLY_PROG),
     });
     super(env, attr, typeId, regions);
     this.#values = region.start;
@@ -160,8 +161,7 @@ class ArrayMap extends MapBase {
     return {
       length,
       // kernel: array_map_mmap()
-      check: (offset, size, write) => {
-        if (write && this.flags & BPF_F_RDONLY_PROG) return -E.EACCES;
+      check: (offset, size) => {
         if (!(this.flags & BPF_F_MMAPABLE)) return -E.EINVAL;
         return offset + size > length ? -E.EINVAL : 0;
       },

@@ -131,7 +131,6 @@ export class MapFd {
     if ((flags & ~LOCK) !== 0n) return -E.EINVAL;
     const map = this.#open({ read: true, write: true });
     if (typeof map === 'number') return map;
-    if (flags !== 0n && (map.type === 'queue' || map.type === 'stack')) return -E.EINVAL;
     const refused = lockRefused(map, flags) || keyRefused(map, key);
     if (refused !== 0) return refused;
     if (!map.sys.lookupAndDelete) return -E.ENOTSUPP;

@@ -281,6 +281,16 @@ describe('a map that is larger than the lab', () => {
     expect(() => requireMap(env, attr)).toThrow(/flows.*hash.*max_entries 1048576.*ENOMEM.*bytes wanted/);
   });
 
+  test('a map whose name or BTF is refused leaves nothing behind either', () => {
+    const env = testEnv({ memory: 1 << 20 });
+    makeMap(env, { type: 'array' }).destroy();
+    makeMap(env, { type: 'lru_hash' }).destroy();
+    const free = env.memory.largestFree();
+    expect(createMap(env, attrOf({ type: 'array', name: 'a-b' }))).toBe(-E.EINVAL);
+    expect(createMap(env, attrOf({ type: 'lru_hash', fields: lock, btf }))).toBe(-E.EOPNOTSUPP);
+    expect(env.memory.largestFree()).toBe(free);
+  });
+
   test('a mistake is named with what was asked for', () => {
     expect(() => requireMap(testEnv(), attrOf({ type: 'array', name: 'a', keySize: 8 }))).toThrow(
       /map a \(array, key 8, value 8, max_entries 8, flags 0x0\).*EINVAL/,

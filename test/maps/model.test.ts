@@ -137,7 +137,8 @@ test.each([0, BPF_F_NO_COMMON_LRU])('an LRU hash (flags %d) forgets keys but nev
 });
 
 test('an LPM trie finds the longest prefix, as a search through all of them does', () => {
-  const prefix = fc.record({ length: fc.nat(16), high: fc.nat(255), low: fc.nat(255) });
+  // Few and short prefixes, so that they lie above and below each other often.
+  const prefix = fc.record({ length: fc.nat(6), high: fc.nat(15).map((n) => n << 4), low: fc.nat(255) });
   const bits = (p: { high: number; low: number }, length: number) =>
     ((p.high << 8) | p.low).toString(2).padStart(16, '0').slice(0, length);
   fc.assert(

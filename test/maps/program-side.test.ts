@@ -100,7 +100,7 @@ describe('order', () => {
       const side = new Side({ ...attr, maxEntries: 32, flags: BPF_F_ZERO_SEED });
       for (let n = 0; n < 20; n++) side.update(n, 0);
       const before = side.keys;
-      for (let n = 0; n < 20; n++) expect(side.update(n, 1, attr.type === 'hash' ? 4 : 0)).toBe(0);
+      for (let n = 19; n >= 0; n--) expect(side.update(n, 1, attr.type === 'hash' ? 4 : 0)).toBe(0);
       expect(side.keys).toEqual(before);
     }
   });

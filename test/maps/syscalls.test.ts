@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { E } from '../../src/base/errno.ts';
+import { bloomMask } from '../../src/maps/bloom.ts';
+import { jhash } from '../../src/maps/jhash.ts';
 import type { BpfMap } from '../../src/maps/map.ts';
 import {
   BPF_F_INNER_MAP,
@@ -310,6 +312,33 @@ describe('queues, stacks and bloom filters', () => {
     expect(fd.delete(undefined)).toBe(-E.EOPNOTSUPP);
     expect(fd.nextKey(undefined, v8)).toBe(-E.EOPNOTSUPP);
     expect(fd.lookupAndDelete(undefined, v8)).toBe(-E.ENOTSUPP);
+  });
+
+  test('the bits of a bloom filter are the hashes of the value with seeds 0, 1, 2, ...', () => {
+    const fd = open({
+      type: 'bloom_filter',
+      keySize: 0,
+      valueSize: 4,
+      maxEntries: 20,
+      mapExtra: 3n,
+      flags: BPF_F_ZERO_SEED,
+    });
+    const mask = bloomMask(20, 3);
+    expect([mask, bloomMask(1, 5), bloomMask(0xffffffff, 5), bloomMask(2 ** 30, 3)]).toEqual([
+      127,
+      63,
+      2 ** 32 - 1,
+      2 ** 32 - 1,
+    ]);
+    const bits = (n: number) => [0, 1, 2].map((seed) => jhash(Int32Array.of(n), 0, 4, seed) & mask);
+    const set = new Set<number>();
+    for (let n = 0; n < 20; n++) {
+      fd.update(undefined, u32(n * 7));
+      for (const bit of bits(n * 7)) set.add(bit);
+    }
+    const found = (n: number) => fd.lookup(undefined, u32(n)) === 0;
+    const numbers = Array.from({ length: 500 }, (_, n) => n);
+    expect(numbers.filter(found)).toEqual(numbers.filter((n) => bits(n).every((bit) => set.has(bit))));
   });
 
   test('[M-089] a ring buffer has no elements', () => {

@@ -4,6 +4,11 @@ import { E, type ErrnoName } from '../../src/base/errno.ts';
 import { BPF_F_NO_COMMON_LRU, BPF_F_NO_PREALLOC, BPF_F_ZERO_SEED } from '../../src/maps/map-flags.ts';
 import { hex, keysOf, makeMap, staged, testEnv, u32, u64, unhex } from './support/env.ts';
 
+const recorded = JSON.parse(readFileSync(new URL('./recorded.json', import.meta.url), 'utf8')) as Record<
+  string,
+  unknown
+>;
+
 const folder = new URL('../../../shared/reference/maps/vectors/', import.meta.url);
 
 function vectors<T>(name: string): { cases: T[] } | undefined {
@@ -24,10 +29,8 @@ interface HashCase {
   next_key_order: string[];
 }
 
-test('[M-148] [M-149] [M-150] [M-152] hashes answer and order their keys as recorded from the kernel', (ctx) => {
-  const file = vectors<HashCase>('hash-order.json');
-  if (!file) return ctx.skip('../shared/reference/maps/vectors/hash-order.json is not here');
-  for (const c of file.cases) {
+function replayHash(cases: readonly HashCase[]): void {
+  for (const c of cases) {
     const env = testEnv();
     const flags = BPF_F_ZERO_SEED | (c.no_prealloc ? BPF_F_NO_PREALLOC : 0);
     const map = makeMap(env, { type: c.type, keySize: c.key_size, valueSize: 8, maxEntries: c.max_entries, flags });
@@ -39,6 +42,16 @@ test('[M-148] [M-149] [M-150] [M-152] hashes answer and order their keys as reco
     expect(keysOf(map).map(hex)).toEqual(c.next_key_order);
     map.destroy();
   }
+}
+
+test('[M-148] [M-149] [M-150] [M-152] hashes answer and order their keys as recorded from the kernel', () => {
+  replayHash(recorded.hash as HashCase[]);
+});
+
+test('[M-148] [M-149] [M-150] [M-152] hashes answer and order their keys as recorded from the kernel (whole set)', (ctx) => {
+  const file = vectors<HashCase>('hash-order.json');
+  if (!file) return ctx.skip('../shared/reference/maps/vectors/hash-order.json is not here');
+  replayHash(file.cases);
 });
 
 interface LruCase {
@@ -50,10 +63,8 @@ interface LruCase {
   end: number[];
 }
 
-test('[M-153] [M-154] [M-155] [M-156] [M-157] LRU hashes evict what the kernel evicted, operation by operation', (ctx) => {
-  const file = vectors<LruCase>('lru-traces.json');
-  if (!file) return ctx.skip('../shared/reference/maps/vectors/lru-traces.json is not here');
-  for (const c of file.cases) {
+function replayLru(cases: readonly LruCase[]): void {
+  for (const c of cases) {
     const env = testEnv({ cpus: c.cpus });
     const flags = BPF_F_ZERO_SEED | (c.no_common_lru ? BPF_F_NO_COMMON_LRU : 0);
     const map = makeMap(env, { type: c.type, maxEntries: c.max_entries, flags });
@@ -75,6 +86,16 @@ test('[M-153] [M-154] [M-155] [M-156] [M-157] LRU hashes evict what the kernel e
     });
     expect(keys()).toEqual(c.end);
   }
+}
+
+test('[M-153] [M-154] [M-155] [M-156] [M-157] LRU hashes evict what the kernel evicted, operation by operation', () => {
+  replayLru(recorded.lru as LruCase[]);
+});
+
+test('[M-153] [M-154] [M-155] [M-156] [M-157] LRU hashes evict what the kernel evicted, operation by operation (whole set)', (ctx) => {
+  const file = vectors<LruCase>('lru-traces.json');
+  if (!file) return ctx.skip('../shared/reference/maps/vectors/lru-traces.json is not here');
+  replayLru(file.cases);
 });
 
 interface LpmCase {
@@ -84,10 +105,8 @@ interface LpmCase {
   order: string[];
 }
 
-test('[M-074] [M-075] [M-076] [M-079] LPM tries answer and order their prefixes as recorded from the kernel', (ctx) => {
-  const file = vectors<LpmCase>('lpm-traces.json');
-  if (!file) return ctx.skip('../shared/reference/maps/vectors/lpm-traces.json is not here');
-  for (const c of file.cases) {
+function replayLpm(cases: readonly LpmCase[]): void {
+  for (const c of cases) {
     const env = testEnv();
     const keySize = 4 + c.data_bytes;
     const map = makeMap(env, { type: 'lpm_trie', keySize, maxEntries: c.max_entries, flags: BPF_F_NO_PREALLOC });
@@ -106,4 +125,14 @@ test('[M-074] [M-075] [M-076] [M-079] LPM tries answer and order their prefixes 
     });
     expect(keysOf(map).map(hex)).toEqual(c.order);
   }
+}
+
+test('[M-074] [M-075] [M-076] [M-079] LPM tries answer and order their prefixes as recorded from the kernel', () => {
+  replayLpm(recorded.lpm as LpmCase[]);
+});
+
+test('[M-074] [M-075] [M-076] [M-079] LPM tries answer and order their prefixes as recorded from the kernel (whole set)', (ctx) => {
+  const file = vectors<LpmCase>('lpm-traces.json');
+  if (!file) return ctx.skip('../shared/reference/maps/vectors/lpm-traces.json is not here');
+  replayLpm(file.cases);
 });
