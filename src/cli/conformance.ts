@@ -1,8 +1,11 @@
 import { Command } from 'commander';
+import type { Lab } from '../index.ts';
 import type { CommandContext } from './command-line.ts';
 import { EXIT, UsageError } from './exit-codes.ts';
 import { parseHex, readBytes } from './read-input.ts';
 import { type EngineOptions, withEngine } from './shared-options.ts';
+
+type Api = typeof import('../index.ts');
 
 interface ConformanceOptions extends EngineOptions {
   readonly program?: string;
@@ -21,7 +24,7 @@ export function conformanceCommand({ io, exitWith }: CommandContext): Command {
     .argument('[rest...]', 'ignored when empty: the runner passes an empty option string')
     .option('--program <hex>', 'the program as hex; default: standard input')
     .option('--debug', 'say on standard error why a program did not run')
-    .option('--elf', 'the program is an object file (as hex): its first XDP program runs');
+    .option('--elf', 'the program is an object file (as hex): its first XDP program runs, with the memory as packet');
   return withEngine(command).action(
     async (memoryText: string | undefined, rest: readonly string[], options: ConformanceOptions) => {
       const extra = rest.find((word) => word.trim() !== '');
@@ -32,9 +35,9 @@ export function conformanceCommand({ io, exitWith }: CommandContext): Command {
       if (bytes.length === 0) throw new UsageError('no program', 'write its bytes as hex to standard input');
       const api = await import('../index.ts');
       try {
-        const insns = options.elf ? firstXdp(api, bytes) : bytes;
         const lab = api.createLab({ seed: options.seed, cpus: options.cpus });
-        io.stdout.write(`${lab.runRaw(insns, memory).toString(16)}\n`);
+        const r0 = options.elf ? runObject(api, lab, bytes, memory) : lab.runRaw(bytes, memory);
+        io.stdout.write(`${r0.toString(16)}\n`);
       } catch (error) {
         if (!(error instanceof api.BpfError)) throw error;
         // The suite compares what a plugin prints with the error that a test expects.
@@ -53,9 +56,9 @@ function hexArgument(what: string, text: string): Uint8Array {
   return bytes;
 }
 
-function firstXdp(api: typeof import('../index.ts'), bytes: Uint8Array): Uint8Array {
-  const spec = api.loadObject(bytes, { file: 'program' });
-  const program = spec.programs.find((row) => row.type === 'xdp');
+/** The first XDP program of an object, with the memory as its packet. */
+function runObject(api: Api, lab: Lab, bytes: Uint8Array, memory: Uint8Array): number {
+  const program = lab.load(bytes, { file: 'program' }).programs.find((row) => row.spec.type === 'xdp');
   if (!program) throw new api.LoadError('the object has no XDP program', { errno: 'ENOENT' });
-  return program.insns;
+  return program.run(memory).retval;
 }

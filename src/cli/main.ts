@@ -20,6 +20,8 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
     // A second time: at once.
     if (interrupt.signal.aborted) process.exit(EXIT.interrupted);
     interrupt.abort();
+    // A command that waits for input waits no longer.
+    process.stdin.destroy();
   });
   process.exitCode = await runCommandLine(args, {
     stdin: process.stdin,

@@ -62,7 +62,11 @@ async function readStdin(io: Io): Promise<Uint8Array> {
 /** Bytes of a file as a stream; `-` is standard input. @throws UsageError when iterating a file that cannot be read */
 export async function* streamFile(path: string, io: Io): AsyncGenerator<Uint8Array> {
   if (path === '-') {
-    for await (const chunk of io.stdin) yield chunk;
+    try {
+      for await (const chunk of io.stdin) yield chunk;
+    } catch (error) {
+      if (!io.signal.aborted) throw error;
+    }
     return;
   }
   try {
