@@ -1,4 +1,5 @@
 // hot: lookup and update
+
 import type { Errno } from '../base/errno.ts';
 import { E } from '../base/errno.ts';
 import type { Region } from '../base/memory.ts';
@@ -8,7 +9,7 @@ import { indexOf, nextIndex, readIndex } from './index-keys.ts';
 import { roundUp8 } from './layout.ts';
 import type { BpfMap, MapAttr, MapEnv, MapMmap, MapSyscalls } from './map.ts';
 import { MapBase } from './map-base.ts';
-import { BPF_F_LOCK, BPF_F_MMAPABLE, BPF_NOEXIST } from './map-flags.ts';
+import { BPF_F_LOCK, BPF_F_MMAPABLE, BPF_NOEXIST, programsMayWrite } from './map-flags.ts';
 import { ValueCopier } from './values.ts';
 
 /** kernel: ARRAY of BPF_MAP_TYPE_ARRAY and BPF_MAP_TYPE_PERCPU_ARRAY; layout in layout.ts. */
@@ -28,7 +29,7 @@ class ArrayMap extends MapBase {
       name: attr.name ? `map ${attr.name}` : `map of type ${attr.type}`,
       stride,
       elementSize: attr.valueSize,
-      writable: !((attr.flags ?? 0) & BPF_F_RDONLY_PROG),
+      writable: programsMayWrite(attr.flags),
     });
     super(env, attr, typeId, regions);
     this.#values = region.start;

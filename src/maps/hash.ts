@@ -9,7 +9,7 @@ import type { Buckets } from './hash-table.ts';
 import { allocateBuckets, HashTable, labelOf } from './hash-table.ts';
 import { roundUp8 } from './layout.ts';
 import type { BpfMap, MapAttr, MapEnv, MapSyscalls } from './map.ts';
-import { BPF_F_LOCK, BPF_F_NO_PREALLOC } from './map-flags.ts';
+import { BPF_F_LOCK, BPF_F_NO_PREALLOC, programsMayWrite } from './map-flags.ts';
 import { needsRelease, ValueCopier } from './values.ts';
 
 interface Parts {
@@ -29,6 +29,7 @@ function allocateParts(env: MapEnv, attr: MapAttr, percpu: boolean, regions: Reg
     slots: percpu ? env.cpus : 1,
     slotStride: roundUp8(attr.valueSize),
     links: false,
+    writable: programsMayWrite(attr.flags),
   };
   const buckets = allocateBuckets(regions, attr.maxEntries, label);
   if ((attr.flags ?? 0) & BPF_F_NO_PREALLOC) {

@@ -7,7 +7,7 @@ import { GrowingPool } from './entry-pool.ts';
 import { ENTRY, roundUp8 } from './layout.ts';
 import type { BpfMap, MapAttr, MapEnv, MapSyscalls } from './map.ts';
 import { MapBase } from './map-base.ts';
-import { BPF_EXIST, BPF_NOEXIST } from './map-flags.ts';
+import { BPF_EXIST, BPF_NOEXIST, programsMayWrite } from './map-flags.ts';
 import { ValueCopier } from './values.ts';
 
 /**
@@ -302,7 +302,15 @@ export function createLpmTrie(env: MapEnv, attr: MapAttr, typeId: number): BpfMa
     const name = attr.name ? `map ${attr.name}` : `map of type ${attr.type}`;
     const root = regions.allocate(8, { kind: 'internal', name: `root of ${name}`, accessible: false });
     const { keySize, valueSize } = attr;
-    const shape = { name, keySize, valueSize, slots: 1, slotStride: roundUp8(valueSize), links: false };
+    const shape = {
+      name,
+      keySize,
+      valueSize,
+      slots: 1,
+      slotStride: roundUp8(valueSize),
+      links: false,
+      writable: programsMayWrite(attr.flags),
+    };
     // Every prefix can bring an intermediate node with it, and a replacement holds both nodes for an instant.
     const pool = new GrowingPool(regions, shape, attr.maxEntries * 2 + 1, env.cpus);
     return new LpmTrie(env, attr, typeId, regions, root.start, pool);

@@ -9,7 +9,7 @@ import { allocateBuckets, HashTable, labelOf } from './hash-table.ts';
 import { ENTRY, LRU_REF, roundUp8 } from './layout.ts';
 import { LruLists } from './lru-list.ts';
 import type { BpfMap, MapAttr, MapEnv, MapSyscalls } from './map.ts';
-import { BPF_EXIST, BPF_F_NO_COMMON_LRU } from './map-flags.ts';
+import { BPF_EXIST, BPF_F_NO_COMMON_LRU, programsMayWrite } from './map-flags.ts';
 import { needsRelease, ValueCopier } from './values.ts';
 
 /** kernel: BPF_MAP_TYPE_LRU_HASH and BPF_MAP_TYPE_LRU_PERCPU_HASH */
@@ -197,7 +197,11 @@ function create(env: MapEnv, attr: MapAttr, typeId: number, percpu: boolean): Bp
     const buckets = allocateBuckets(regions, count, name);
     const slotStride = roundUp8(attr.valueSize);
     const shape = { keySize: attr.keySize, valueSize: attr.valueSize, slots: percpu ? env.cpus : 1, slotStride };
-    const chunk = new EntryChunk(regions, { name, ...shape, links: true }, count);
+    const chunk = new EntryChunk(
+      regions,
+      { name, ...shape, links: true, writable: programsMayWrite(attr.flags) },
+      count,
+    );
     return new LruMap(env, attr, typeId, regions, { buckets, chunk, percpu });
   });
 }

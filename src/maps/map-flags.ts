@@ -33,3 +33,8 @@ export function accessFlagsOk(flags: number): boolean {
   const both = BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
   return (flags & both) !== both;
 }
+
+/** May programs store through value pointers of a map with these flags? */
+export function programsMayWrite(flags = 0): boolean {
+  return (flags & BPF_F_RDONLY_PROG) === 0;
+}

@@ -46,9 +46,11 @@ export class Cpu {
   readonly redirect: RedirectRecord = { index: 0, map: undefined, flags: 0 };
   /**
    * Calls a BPF function from a helper: `fn` is the value of an LD_IMM64 func pointer, arguments are (lo, hi) pairs.
-   * Returns the low 32 bits of r0. Set by the engine that runs the program.
+   * Returns r0, which must lie between 0 and `max` (default 1). Set by the engine that runs the program.
    */
-  callback: (fn: number, args: readonly [lo: number, hi: number][]) => number = () => 0;
+  callback: (fn: number, args: readonly [lo: number, hi: number][], max?: number) => number = () => 0;
+  /** Address of the bpf_spin_lock that the program holds, or 0. */
+  lock = 0;
 
   constructor(machine: Machine, id: number) {
     this.machine = machine;

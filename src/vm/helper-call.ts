@@ -1,7 +1,11 @@
 import type { BpfMap } from '../maps/map.ts';
+import { BPF_F_RDONLY_PROG } from '../maps/map-flags.ts';
 import type { Cpu } from './cpu.ts';
 import type { Machine } from './machine.ts';
 import { ARG_KINDS, type ArgKind, type HelperRow } from './prototypes/helper.ts';
+
+/** The only helper that may be called while a bpf_spin_lock is held. */
+const BPF_FUNC_SPIN_UNLOCK = 94;
 
 /** What a bound helper asks of its engine. */
 export interface CallSite {
@@ -59,7 +63,11 @@ export function bindHelper(row: HelperRow, machine: Machine, m: Int32Array, site
     return map ?? site.fault(`${row.name}: argument ${position} is not a map`);
   };
   const check = (slot: number, position: number, kind: ArgKind, size: number, write: boolean) => {
-    if (size === 0) return;
+    if (size === 0) {
+      // kernel: check_helper_mem_access()
+      if (kind === 'map_key') site.fault('invalid zero-sized read');
+      return;
+    }
     const address = m[slot]! >>> 0;
     if (m[slot + 1] === 0 && memory.accessible(address, size, write)) return;
     const hex = ((BigInt(m[slot + 1]! >>> 0) << 32n) | BigInt(address)).toString(16);
@@ -70,6 +78,16 @@ export function bindHelper(row: HelperRow, machine: Machine, m: Int32Array, site
     );
   };
 
+  if (row.id !== BPF_FUNC_SPIN_UNLOCK) {
+    checks.push(() => {
+      if (site.cpu().lock !== 0) site.fault(`${row.name}: function calls are not allowed while holding a lock`);
+    });
+  }
+  if (row.writesMap) {
+    checks.push(() => {
+      if (mapAt(mapSlot, mapPosition).flags & BPF_F_RDONLY_PROG) site.fault(`${row.name}: write into map forbidden`);
+    });
+  }
   for (const [index, kind] of row.args.entries()) {
     const slot = 2 + 2 * index;
     const position = index + 1;

@@ -8,7 +8,7 @@ export interface LoopState {
   frameLimit: number;
   /** Words of code executed (8 per instruction) by loops that have ended. */
   words: number;
-  /** Word index of the helper call under way. */
+  /** Word index of the helper call or atomic under way. */
   pc: number;
 }
 
@@ -683,6 +683,7 @@ export function makeLoop(parts: LoopParts): Loop {
           ) {
             fault(pc, d, 4, true);
           }
+          state.pc = pc;
           atomic32(m[pc + 7]!, a, s);
           pc += 8;
           continue;
@@ -702,6 +703,7 @@ export function makeLoop(parts: LoopParts): Loop {
           ) {
             fault(pc, d, 8, true);
           }
+          state.pc = pc;
           atomic64(m[pc + 7]!, a, s);
           pc += 8;
           continue;

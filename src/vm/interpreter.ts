@@ -182,7 +182,18 @@ export class Interpreter implements Engine {
       m[3] = 0;
       this.#loop(base, this.#limit(base));
       if (outerDepth >= 0) this.#leave();
+      if (cpu.lock !== 0 && outerDepth < 0) {
+        throw new FaultError('BPF_EXIT instruction in main prog cannot be used inside bpf_spin_lock-ed region', {
+          errno: 'EINVAL',
+          program: program.name,
+        });
+      }
+    } catch (error) {
+      // What a helper's body found does not know yet where it was called.
+      if (error instanceof FaultError && error.facts.program === undefined) this.#fault(state.pc, error.message);
+      throw error;
     } finally {
+      if (outerDepth < 0) cpu.lock = 0;
       state.depth = outerDepth;
       state.frameLimit = outerLimit;
       this.#cpu = outerCpu;
@@ -348,7 +359,7 @@ export class Interpreter implements Engine {
     }
   }
 
-  #callback(fn: number, args: readonly [lo: number, hi: number][]): number {
+  #callback(fn: number, args: readonly [lo: number, hi: number][], max = 1): number {
     const m = this.#words;
     const word = ((fn | 0) - CODE_POINTER) * WORDS;
     const pc = this.#state.pc;
@@ -361,6 +372,11 @@ export class Interpreter implements Engine {
     this.#loop(word, this.#limit(pc));
     this.#leave();
     this.#state.pc = pc;
+    if (m[1] !== 0 || m[0]! >>> 0 > max) {
+      // kernel: check_return_code() finds this at load
+      const value = (BigInt(m[1]! >>> 0) << 32n) | BigInt(m[0]! >>> 0);
+      this.#fault(pc, `At callback return the register R0 has value ${value} should have been in [0, ${max}]`);
+    }
     return m[0]!;
   }
 
@@ -422,7 +438,15 @@ export class Interpreter implements Engine {
     m[dst + 1] = Number(BigInt.asIntN(32, result >> 32n));
   }
 
+  /** Packets take no atomics: they may lie at any alignment. kernel: atomic_ptr_type_ok() */
+  #refuseAtomic(address: number): void {
+    if (this.machine.memory.regionAt(address)?.kind === 'packet') {
+      this.#fault(this.#state.pc, 'BPF_ATOMIC stores into packet memory are not allowed');
+    }
+  }
+
   #atomic32(op: number, address: number, src: number): void {
+    this.#refuseAtomic(address);
     const m = this.#words;
     const view = this.machine.memory.view;
     const old = view.getInt32(address, true);
@@ -440,6 +464,7 @@ export class Interpreter implements Engine {
   }
 
   #atomic64(op: number, address: number, src: number): void {
+    this.#refuseAtomic(address);
     const m = this.#words;
     const view = this.machine.memory.view;
     const lo = view.getInt32(address, true);

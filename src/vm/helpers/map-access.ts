@@ -6,9 +6,9 @@ import { type HelperRow, helper } from '../prototypes/helper.ts';
 
 /** An operation that the map's type does not have: Linux refuses such a program when it is loaded. */
 function refused(map: BpfMap, name: string): never {
-  throw new FaultError(`cannot pass map_type ${map.typeId} (${map.type} ${map.name}) into func ${name}`, {
+  throw new FaultError(`cannot pass map_type ${map.typeId} into func ${name}`, {
     errno: 'EINVAL',
-    hint: 'Linux refuses this program when it is loaded',
+    hint: `map ${map.name} is a ${map.type}; Linux refuses this program when it is loaded`,
   });
 }
 
@@ -26,6 +26,7 @@ export const mapHelpers: readonly HelperRow[] = [
   helper({
     id: 2,
     name: 'bpf_map_update_elem',
+    writesMap: true,
     args: ['const_map_ptr', 'map_key', 'map_value', 'anything'],
     ret: 'integer',
     types: 'all',
@@ -36,6 +37,7 @@ export const mapHelpers: readonly HelperRow[] = [
   helper({
     id: 3,
     name: 'bpf_map_delete_elem',
+    writesMap: true,
     args: ['const_map_ptr', 'map_key'],
     ret: 'integer',
     types: 'all',
@@ -55,6 +57,7 @@ export const mapHelpers: readonly HelperRow[] = [
   helper({
     id: 87,
     name: 'bpf_map_push_elem',
+    writesMap: true,
     args: ['const_map_ptr', 'map_value', 'anything'],
     ret: 'integer',
     types: 'all',
@@ -65,6 +68,7 @@ export const mapHelpers: readonly HelperRow[] = [
   helper({
     id: 88,
     name: 'bpf_map_pop_elem',
+    writesMap: true,
     args: ['const_map_ptr', 'uninit_map_value'],
     ret: 'integer',
     types: 'all',

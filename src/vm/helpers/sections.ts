@@ -1,8 +1,9 @@
+import { FaultError } from '../../base/error.ts';
 import { type HelperRow, helper, kfunc } from '../prototypes/helper.ts';
 
 /**
- * Locks and critical sections. A machine runs one program at a time, so that nothing ever waits; that they balance is the
- * verifier's business.
+ * Locks and critical sections. A machine runs one program at a time, so that nothing ever waits; the engine watches that
+ * a program that holds a lock calls nothing but its release.
  */
 export const sectionHelpers: readonly HelperRow[] = [
   helper({
@@ -11,7 +12,10 @@ export const sectionHelpers: readonly HelperRow[] = [
     args: ['spin_lock'],
     ret: 'void',
     types: 'all',
-    call: () => undefined,
+    call: (cpu, lock) => {
+      cpu.lock = lock;
+      return undefined;
+    },
   }),
   helper({
     id: 94,
@@ -19,7 +23,13 @@ export const sectionHelpers: readonly HelperRow[] = [
     args: ['spin_lock'],
     ret: 'void',
     types: 'all',
-    call: () => undefined,
+    call: (cpu, lock) => {
+      // kernel: process_spin_lock()
+      if (cpu.lock === 0) throw new FaultError('bpf_spin_unlock without taking a lock', { errno: 'EINVAL' });
+      if (cpu.lock !== lock) throw new FaultError('bpf_spin_unlock of different lock', { errno: 'EINVAL' });
+      cpu.lock = 0;
+      return undefined;
+    },
   }),
 ];
 

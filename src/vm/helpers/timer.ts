@@ -129,11 +129,12 @@ class DeferredCalls {
     cpu.packet = undefined;
     this.#running = deferred;
     try {
-      callback.run(callback.fn, [
+      const args: readonly [number, number][] = [
         [deferred.map.handle | 0, 0],
         [this.#keyOf(deferred) | 0, 0],
         [deferred.value | 0, 0],
-      ]);
+      ];
+      callback.run(callback.fn, args, 0);
     } finally {
       this.#running = outer;
       cpu.program = program;

@@ -106,6 +106,8 @@ export interface HelperRow {
   readonly pktAccess?: boolean;
   /** Packet pointers are stale after the call (kernel: bpf_helper_changes_pkt_data). */
   readonly changesPacket?: boolean;
+  /** Changes its map: refused for maps that are read-only to programs (BPF_F_RDONLY_PROG). */
+  readonly writesMap?: boolean;
   /** `tail_call` and the like, which an engine carries out itself; the row has no useful body. */
   readonly engine?: 'tail_call';
   readonly call: (cpu: Cpu, ...args: never[]) => number | undefined;
@@ -121,6 +123,7 @@ export function helper<const A extends readonly ArgKind[]>(row: {
   gpl?: boolean;
   pktAccess?: boolean;
   changesPacket?: boolean;
+  writesMap?: boolean;
   engine?: 'tail_call';
   call: (cpu: Cpu, ...args: ArgValues<A>) => number | undefined;
 }): HelperRow {
