@@ -99,8 +99,8 @@ export class Interpreter implements Engine {
     this.registers = this.#words.subarray(0, REG_WORDS);
     this.#cpu = machine.cpuList[0]!;
     for (const cpu of machine.cpuList) {
-      cpu.callback = (fn, args) =>
-        this.#state.depth < 0 ? this.#runCallback(cpu, fn, args) : this.#callback(fn, args);
+      cpu.callback = (fn, args, max) =>
+        this.#state.depth < 0 ? this.#runCallback(cpu, fn, args, max) : this.#callback(fn, args, max);
     }
     const { memory } = machine;
     this.#loop = instantiateLoop({
@@ -344,7 +344,7 @@ export class Interpreter implements Engine {
   }
 
   /** A callback that no running program asked for: a timer's. */
-  #runCallback(cpu: Cpu, fn: number, args: readonly [lo: number, hi: number][]): number {
+  #runCallback(cpu: Cpu, fn: number, args: readonly [lo: number, hi: number][], max?: number): number {
     const state = this.#state;
     this.#cpu = cpu;
     this.#tailCalls = 0;
@@ -352,9 +352,10 @@ export class Interpreter implements Engine {
     state.frameLimit = MAX_CALL_FRAMES;
     state.pc = ((fn | 0) - CODE_POINTER) * WORDS;
     try {
-      return this.#callback(fn, args);
+      return this.#callback(fn, args, max);
     } finally {
       state.depth = -1;
+      cpu.lock = 0;
       this.executed = state.words / WORDS;
     }
   }
