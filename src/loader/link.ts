@@ -7,6 +7,10 @@ const CALL = 0x85;
 const LDDW = 0x18;
 const PSEUDO_CALL = 1;
 const PSEUDO_FUNC = 4;
+/** kernel: BPF_COMPLEXITY_LIMIT_INSNS, in slots. */
+const MAX_PROGRAM = 1_000_000;
+/** Each program has its own copy of its subprograms, so that a small file could ask for any amount of memory. */
+const MAX_TOTAL = 8_000_000;
 
 /** A function at its place in a final program. */
 export interface Placed {
@@ -28,6 +32,7 @@ export interface LinkedProgram {
 export class Linker {
   readonly #object: OpenedObject;
   readonly #index: FuncIndex;
+  #total = 0;
 
   constructor(object: OpenedObject) {
     this.#object = object;
@@ -39,6 +44,12 @@ export class Linker {
     const at = new Map<LoaderFunc, number>();
     let slots = 0;
     const place = (func: LoaderFunc) => {
+      if (slots + func.count > MAX_PROGRAM || this.#total + slots + func.count > MAX_TOTAL) {
+        throw new ObjectError('E2BIG', `prog '${main.name}': too many instructions with its subprograms`, {
+          stage: 'load',
+          hint: `a program may have ${MAX_PROGRAM}, all of an object together ${MAX_TOTAL}`,
+        });
+      }
       const entry = { func, at: slots };
       placed.push(entry);
       at.set(func, slots);
@@ -53,6 +64,7 @@ export class Linker {
       this.#walk(callback, at, place, patches);
     }
 
+    this.#total += slots;
     const insns = new Uint8Array(slots * 8);
     const view = new DataView(insns.buffer);
     for (const { func, at: start } of placed) {

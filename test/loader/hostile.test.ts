@@ -139,6 +139,17 @@ describe('damaged objects', () => {
     expect(failure(kit.build())).toMatch(/^-7 open: .*\.bss/);
   });
 
+  test('a small file whose programs would need endless copies of a subprogram is refused', () => {
+    const kit = new ObjectKit();
+    kit.func('.text', 'long', [...Array.from({ length: 50_000 }, () => insn(0xb7)).flat(), ...insn(0x95)]);
+    for (let i = 0; i < 400; i++) {
+      kit.func('xdp', `p${i}`, [...insn(0x85, 0, 1, 0, -1), ...insn(0x95)], {
+        relocations: [{ slot: 0, symbol: 'long' }],
+      });
+    }
+    expect(failure(kit.build())).toMatch(/^-7 load: .*prog 'p159': too many instructions with its subprograms/);
+  });
+
   test('functions that take functions, endlessly, are compared in time', () => {
     const build = (w: BtfWriter) => {
       let id = 0;

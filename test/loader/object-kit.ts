@@ -49,7 +49,7 @@ export class ObjectKit {
     this.section(section, [], { flags: 6 });
     const { data } = this.sections.get(section)!;
     const value = data.length;
-    data.push(...insns);
+    for (const byte of insns) data.push(byte);
     const { relocations, ...symbol } = options;
     this.symbols.push({ name, section, value, size: insns.length, type: 'func', ...symbol });
     for (const { slot, ...rest } of relocations ?? [])
