@@ -185,6 +185,17 @@ describe('mistakes', () => {
     expect(raw.prog('reads60').run(frame('10.0.0.9', 'x'.repeat(40))).insns).toBe(3);
   });
 
+  test('[L-048] a GPL-only helper needs a compatible license', () => {
+    const insns = encodeProgram(assemble('*(u64 *)(r10 -8) = 0\nr1 = r10\nr1 += -8\nr2 = 1\ncall 6\nr0 = 2\nexit'));
+    const prints = (license: string) =>
+      lab.loadSpec(rawProgram({ name: 'prints', type: 'xdp', license, insns })).prog('prints');
+    expect(() => prints('MIT').run(frame())).toThrow(LoadError);
+    expect(() => prints('MIT').run(frame())).toThrow(
+      /insn 4: cannot call GPL-restricted function from non-GPL compatible program/,
+    );
+    expect(prints('Dual MIT/GPL').run(frame()).retval).toBe(2);
+  });
+
   test('an element that is not there reads as undefined, and deletes as false', () => {
     const map = lab.load(object('spin_lock')).map('buckets');
     expect(map.get('10.9.9.9')).toBeUndefined();
