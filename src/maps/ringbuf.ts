@@ -58,7 +58,6 @@ export class Ringbuf extends MapBase {
     const ring = this.ring;
     if (flagsLo !== 0 || flagsHi !== 0 || size > MAX_RECORD) return 0;
     const space = recordSpace(size);
-    if (space > ring.size) return 0;
     const position = ring.producer;
     let pending = ring.pending;
     while (pending < position) {

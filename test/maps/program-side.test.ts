@@ -384,6 +384,25 @@ describe('for_each', () => {
     }
   });
 
+  test('[M-180] a callback may put a new key into the memory of the one that it deletes', () => {
+    const side = new Side({ type: 'hash', maxEntries: 32, flags: BPF_F_ZERO_SEED });
+    const bucketOf = (n: number) => jhash(Int32Array.of(n), 0, 4, 0) & 31;
+    const numbers = Array.from({ length: 400 }, (_, n) => n);
+    const mates = numbers.filter((n) => bucketOf(n) === 20).slice(0, 3);
+    const elsewhere = numbers.find((n) => bucketOf(n) === 3)!;
+    for (const n of mates) side.update(n, n);
+    const seen: number[] = [];
+    side.map.forEach!(0, (key) => {
+      seen.push(env.memory.u32[key >> 2]!);
+      if (seen.length === 1) {
+        side.map.delete!(key, 0);
+        side.update(elsewhere, 1);
+      }
+      return 0;
+    });
+    expect(seen).toEqual([...mates].reverse());
+  });
+
   test('walks can be nested', () => {
     const side = new Side({ type: 'array', maxEntries: 3 });
     const pairs: string[] = [];
@@ -459,6 +478,27 @@ describe('special fields', () => {
     map.destroy();
     expect(released).toBe(3);
   });
+});
+
+test('what was in the padding of another key does not matter', () => {
+  const at = staged(env, 64);
+  const wide = makeMap(env, { type: 'hash', keySize: 8 });
+  for (const attr of [
+    { type: 'hash', keySize: 5 },
+    { type: 'lpm_trie', keySize: 5, flags: BPF_F_NO_PREALLOC },
+    { type: 'bloom_filter', keySize: 0, valueSize: 5 },
+  ]) {
+    const map = makeMap(env, attr);
+    const dirty = (byte: number) => {
+      env.memory.u8.fill(byte, at + 17, at + 25);
+      wide.lookup!(at + 17, 0);
+    };
+    dirty(0x55);
+    env.memory.write(at, unhex('0800000001'));
+    expect(map.push ? map.push(at, 0, 0) : map.update!(at, at + 32, 0, 0, 0)).toBe(0);
+    dirty(0xaa);
+    expect(map.peek ? map.peek(at) : Math.sign(map.lookup!(at, 0)) - 1).toBe(0);
+  }
 });
 
 test('keys need no alignment and may be of any length', () => {

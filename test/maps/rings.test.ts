@@ -109,6 +109,15 @@ describe('ring buffers', () => {
     expect(ring.query(3)).toBeGreaterThan(2_000_000);
   });
 
+  test('reserved memory holds what was there before, also past the end of the ring', () => {
+    const ring = ringbuf();
+    env.memory.u8.fill(0xaa, data, data + 4000);
+    ring.output(data, 4000);
+    consumed(ring);
+    const at = ring.reserve(200);
+    expect(hex(env.memory.read(at, 200))).toBe(`${'00'.repeat(80)}a00f000003000000${'aa'.repeat(112)}`);
+  });
+
   test('a callback that answers less than 0 ends the reading after its record', () => {
     const ring = ringbuf();
     for (let n = 0; n < 3; n++) ring.output(data, 8);
@@ -377,6 +386,17 @@ describe('perf output', () => {
     expect(records[0]).toEqual({ kind: 'lost', lost: 3 });
     expect(records[1]).toMatchObject({ kind: 'sample' });
     expect(event.lost).toBe(3);
+  });
+
+  test('a sample waits until the lost record fits with it', () => {
+    const { map, event } = slots();
+    for (let n = 0; n < 7; n++) expect(perfEventOutput(map, 0, 0, 0, data, 4084)).toBe(0);
+    expect(perfEventOutput(map, 0, 0, 0, data, 4076)).toBe(0);
+    expect(perfEventOutput(map, 0, 0, 0, data, 4076)).toBe(-E.ENOSPC);
+    env.memory.u32[(event.ring + 1032) >> 2] = 4096;
+    // 4104 bytes are free: the sample alone would fit.
+    expect(perfEventOutput(map, 0, 0, 0, data, 4068)).toBe(-E.ENOSPC);
+    expect(perfEventOutput(map, 0, 0, 0, data, 4060)).toBe(0);
   });
 
   test('samples wrap, for many laps', () => {
