@@ -87,6 +87,11 @@ describe('bpf_strncmp', () => {
   });
 });
 
+test('bpf_strncmp with a string that is not in memory is a fault that says so', () => {
+  const bench = new HelperBench();
+  expect(() => bench.call('strncmp', bench.text('abc'), 4, 64)).toThrow(/argument 3 \(const_str\): the NULL page/);
+});
+
 describe('string kfuncs', () => {
   const at = (text: string) => (bench: HelperBench) => [bench.text(text), 0] as const;
   const null_ = () => [0, 0] as const;

@@ -1,4 +1,5 @@
 import { E } from '../../base/errno.ts';
+import { FaultError } from '../../base/error.ts';
 import type { Memory } from '../../base/memory.ts';
 import { type HelperRow, helper, kfunc } from '../prototypes/helper.ts';
 import { byteAt, checkAddress } from './kernel-memory.ts';
@@ -96,10 +97,13 @@ export const stringHelpers: readonly HelperRow[] = [
     ret: 'integer',
     types: 'all',
     call: (cpu, left, size, right) => {
-      const { u8 } = cpu.machine.memory;
+      const { memory } = cpu.machine;
       for (let i = 0; i < size; i++) {
-        const a = u8[left + i]!;
-        const b = u8[right + i]!;
+        const a = memory.u8[left + i]!;
+        const b = byteAt(memory, right + i);
+        if (isError(b)) {
+          throw new FaultError(`bpf_strncmp: argument 3 (const_str): ${memory.describe(right + i)}`);
+        }
         if (a !== b) return a < b ? -1 : 1;
         if (a === 0) return 0;
       }
