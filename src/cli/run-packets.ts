@@ -137,7 +137,7 @@ export class PacketRun {
     if (shown || output) {
       trace?.end();
       const { data, meta } = this.#result(packet);
-      const changes = api.diffPackets(packet.data, data);
+      const changes = sameBytes(packet.data, data) ? [] : api.diffPackets(packet.data, data);
       if (shown) {
         const lines = trace && { lines: trace.positions, trace: trace.lines };
         report.packet({ packet, verdict, retval, insns, data, meta, changes, redirect, ...lines });
@@ -288,6 +288,12 @@ export class PacketRun {
       ...(io.signal.aborted && { interrupted: true as const }),
     };
   }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 function byCount(counts: ReadonlyMap<string, number>): Record<string, number> {
