@@ -19,6 +19,8 @@ export function isHidden(symbol: ElfSymbol): boolean {
 export function fixupDatasecs(btf: Btf, elf: ElfObject): void {
   const datasecs = btf.datasecs();
   if (datasecs.length === 0) return;
+  // The first section of a name counts.
+  const sizes = new Map(elf.sections.toReversed().map((section) => [section.name, section.size]));
   const globals = new Map<string, ElfSymbol>();
   for (const symbol of elf.symbols) {
     if (symbol.type === STT.OBJECT && (symbol.bind === STB.GLOBAL || symbol.bind === STB.WEAK)) {
@@ -28,7 +30,7 @@ export function fixupDatasecs(btf: Btf, elf: ElfObject): void {
   for (const datasec of datasecs) {
     if (datasec.name === '.kconfig' || datasec.name === '.ksyms') continue;
     const fresh = datasec.size === 0;
-    const size = fresh ? (elf.sections.find((section) => section.name === datasec.name)?.size ?? 0) : datasec.size;
+    const size = fresh ? (sizes.get(datasec.name) ?? 0) : datasec.size;
     if (size === 0) {
       throw new ObjectError('ENOENT', `BTF describes a section ${datasec.name} that is missing or empty in the file`, {
         section: datasec.name,

@@ -65,10 +65,11 @@ function lenient(
   warnings: string[],
 ): LoaderMap[] {
   if (symbols.length === 0) return [];
-  const offsets = symbols.map((symbol) => symbol.value);
+  const offsets = [...new Set(symbols.map((symbol) => symbol.value))].sort((a, b) => a - b);
+  const following = new Map(offsets.map((offset, i) => [offset, offsets[i + 1] ?? section.size]));
   return symbols.map((symbol) => {
     // Old compilers give no sizes: then a definition reaches to the next one.
-    const next = Math.min(section.size, ...offsets.filter((offset) => offset > symbol.value));
+    const next = Math.min(section.size, following.get(symbol.value)!);
     const size = symbol.size || next - symbol.value;
     if (symbol.value % 4 !== 0 || size < 16 || symbol.value + size > section.size) {
       throw new ObjectError(

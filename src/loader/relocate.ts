@@ -82,6 +82,12 @@ export function* readRelocations(elf: ElfObject, section: ElfSection, target: El
   }
 }
 
+/** What symbols refer to, by symbol and by section. */
+interface Lookup {
+  readonly externs: Map<number, LoaderExtern>;
+  readonly maps: Map<number, { readonly first: LoaderMap; readonly byOffset: Map<number, LoaderMap> }>;
+}
+
 /** Finds functions by section and slot. */
 export class FuncIndex {
   readonly #bySection = new Map<number, LoaderFunc[]>();
@@ -115,7 +121,15 @@ export class FuncIndex {
 export function collectCodeRelocations(context: RelocationContext): void {
   const { elf } = context;
   const index = new FuncIndex(context.funcs);
-  const externBySymbol = new Map(context.externs.map((extern) => [extern.symbol, extern]));
+  const lookup: Lookup = {
+    externs: new Map(context.externs.map((extern) => [extern.symbol, extern])),
+    maps: new Map(),
+  };
+  for (const map of context.maps) {
+    const known = lookup.maps.get(map.section);
+    if (known) known.byOffset.set(map.offset, known.byOffset.get(map.offset) ?? map);
+    else lookup.maps.set(map.section, { first: map, byOffset: new Map([[map.offset, map]]) });
+  }
   for (const { section, target } of relocationSections(elf, context.dialect)) {
     if (!target.exec) {
       noteSkipped(context, section, target);
@@ -128,7 +142,7 @@ export function collectCodeRelocations(context: RelocationContext): void {
       if (!func) continue;
       const local = slot - func.start;
       if (relocation.addend !== undefined) applyAddend(func, local, relocation);
-      const found = classify(context, func, local, relocation.symbol, externBySymbol);
+      const found = classify(context, func, local, relocation.symbol, lookup);
       func.relocations.push({ slot: local, target: found, symbol: relocation.symbol.name });
     }
   }
@@ -160,7 +174,7 @@ function classify(
   func: LoaderFunc,
   slot: number,
   symbol: ElfSymbol,
-  externBySymbol: ReadonlyMap<number, LoaderExtern>,
+  lookup: Lookup,
 ): RelocationTarget {
   const { elf, text } = context;
   const fail = (message: string, hint?: string) =>
@@ -175,7 +189,7 @@ function classify(
     throw fail(`invalid relo against '${symbol.name}' for insns[${slot}].code 0x${opcode.toString(16)}`);
   }
   if (isExtern(symbol)) {
-    const extern = externBySymbol.get(symbol.index);
+    const extern = lookup.externs.get(symbol.index);
     if (!extern) throw fail(`extern relo failed to find extern for '${symbol.name}' (${symbol.index})`);
     return { kind: opcode === CALL ? 'extern-call' : 'extern', extern };
   }
@@ -215,14 +229,14 @@ function classify(
       return { kind: 'func', section: symbol.shndx, value: symbol.value };
     }
   }
-  const inSection = context.maps.filter((map) => map.section === symbol.shndx);
-  if (inSection.length > 0 && (inSection[0]!.spec.origin === 'btf' || inSection[0]!.spec.origin === 'legacy')) {
-    const map = inSection.find((candidate) => candidate.offset === symbol.value);
+  const maps = lookup.maps.get(symbol.shndx);
+  if (maps && (maps.first.spec.origin === 'btf' || maps.first.spec.origin === 'legacy')) {
+    const map = maps.byOffset.get(symbol.value);
     if (!map) throw fail(`map relo failed to find map for section '${section.name}', off ${symbol.value}`);
     return { kind: 'map', map };
   }
-  if (inSection.length > 0 && inSection[0]!.spec.initial && inSection[0]!.spec.origin !== 'struct_ops') {
-    return { kind: 'data', map: inSection[0]!, offset: symbol.value + imm };
+  if (maps?.first.spec.initial && maps.first.spec.origin !== 'struct_ops') {
+    return { kind: 'data', map: maps.first, offset: symbol.value + imm };
   }
   throw fail(
     `bad map relo against '${symbol.name}' in section '${section.name}'`,
