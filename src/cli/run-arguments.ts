@@ -153,10 +153,20 @@ function entriesOf(json: unknown, path: string): [unknown, unknown][] {
   throw new UsageError(`${path}: an object or an array of entries is wanted`);
 }
 
-/** Bytes written as bpftool does, `["0x0a", "0x00"]`, become bytes. */
+/**
+ * Bytes written as bpftool does, `["0x0a", "0x00"]`, become bytes. Numbers become text, which typed maps put into
+ * network order where the field is one (`__be16 port`: 443), as they show it.
+ */
 function input(value: unknown): MapInput {
-  if (Array.isArray(value) && value.length > 0 && value.every((part) => /^0x[0-9a-f]{2}$/i.test(String(part)))) {
-    return Uint8Array.from(value, Number);
+  if (Array.isArray(value)) {
+    if (value.length > 0 && value.every((part) => /^0x[0-9a-f]{2}$/i.test(String(part)))) {
+      return Uint8Array.from(value, Number);
+    }
+    return value.map(input);
+  }
+  if (typeof value === 'number') return String(value);
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, input(member)]));
   }
   return value as MapInput;
 }

@@ -3,6 +3,7 @@ import { BpfError } from '../base/error.ts';
 import { PAGE_SIZE } from '../base/memory.ts';
 import type { Cpu } from '../vm/cpu.ts';
 import type { Engine } from '../vm/engine.ts';
+import { runAs, type Task } from '../vm/helpers/current-task.ts';
 import type { Machine } from '../vm/machine.ts';
 import type { Program } from '../vm/program.ts';
 import type { ContextLayout } from '../vm/prototypes/context.ts';
@@ -50,6 +51,9 @@ const SKB_SETTABLE = [
 ];
 const XDP_META_MAX = 216;
 const LOOPBACK = 1;
+
+/** Whose context test runs happen in: the process that asks for them. */
+const CALLER: Task = { pid: 1000, tgid: 1000, uid: 0, gid: 0, comm: 'bpflab' };
 
 /** Does a program of this type run in `TestRun`? */
 export function canTestRun(type: string): boolean {
@@ -103,7 +107,9 @@ export class TestRun {
     cpu.redirect.flags = 0;
     let result = 0;
     try {
-      for (let left = options.repeat || 1; left > 0; left--) result = this.engine.run(program, cpu, ctx);
+      runAs(this.machine, CALLER, () => {
+        for (let left = options.repeat || 1; left > 0; left--) result = this.engine.run(program, cpu, ctx);
+      });
     } finally {
       cpu.packet = undefined;
     }

@@ -174,6 +174,10 @@ describe('the XDP test run', () => {
     expect(vm.r0('r0 = *(u32 *)(r1 +12)\nr1 = *(u32 *)(r1 +16)\nr1 <<= 8\nr0 += r1\nexit')).toBe(1n);
   });
 
+  test('programs run in the context of the calling process', () => {
+    expect(vm.r0('call bpf_get_current_pid_tgid#14\nexit')).toBe((1000n << 32n) | 1000n);
+  });
+
   test('repeat runs on the same buffer', () => {
     const program = vm.load('r2 = -10\ncall bpf_xdp_adjust_tail#65\nr0 = 2\nexit');
     vm.testRun.run(program, packet(100), { repeat: 3 });
