@@ -6,7 +6,6 @@ type Api = typeof import('../index.ts');
 
 /** Contents of these are descriptors, events, or nothing that can be walked. */
 const NOT_SHOWN = new Set([
-  'prog_array',
   'perf_event_array',
   'cgroup_array',
   'ringbuf',
@@ -90,7 +89,11 @@ export class MapReport {
         continue;
       }
       if (entries.length === SHOWN && !all) more++;
-      else entries.push({ key: map.decodeKey(key, PRESENT), value: map.decodeValue(value, PRESENT) });
+      else
+        entries.push({
+          key: map.decodeKey(key, PRESENT),
+          value: namedValue(map, value) ?? map.decodeValue(value, PRESENT),
+        });
     }
     return { map: map.name, type: map.type, entries, more };
   }
@@ -117,6 +120,29 @@ export class MapReport {
 }
 
 const PRESENT = { present: true };
+
+/** Values that hold ids: what they stand for, by name. */
+function namedValue(map: LabMap, bytes: Uint8Array): unknown {
+  const { machine } = map;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const word = (at: number) => (at + 4 <= bytes.length ? view.getUint32(at, true) : 0);
+  const program = (id: number) => machine.programs.get(id)?.name ?? `program ${id}`;
+  const withProgram = (name: string) => ({ [name]: word(0), ...(word(4) !== 0 && { prog: program(word(4)) }) });
+  switch (map.type) {
+    case 'prog_array':
+      return program(word(0));
+    case 'array_of_maps':
+    case 'hash_of_maps':
+      return [...machine.maps.values()].find((inner) => inner.id === word(0))?.name ?? `map ${word(0)}`;
+    case 'devmap':
+    case 'devmap_hash':
+      return withProgram('ifindex');
+    case 'cpumap':
+      return withProgram('qsize');
+    default:
+      return undefined;
+  }
+}
 
 const zeros = (value: Uint8Array) => '00'.repeat(value.length);
 

@@ -28,12 +28,16 @@ export class PacketOutput {
   readonly #plain: InstanceType<Api['PcapWriter']> | undefined;
   readonly #write: (chunk: Uint8Array) => void;
   readonly #close: () => void;
+  /** The stream that asks to wait. */
+  #full: Output | undefined;
   readonly #by: 'xdp' | 'tc' | undefined;
 
   constructor(api: Api, path: string, program: { name: string; type: string }, version: string, stdout: Output) {
     if (path === '-') {
       // A copy: the writer goes on in the same buffer.
-      this.#write = (chunk) => void stdout.write(chunk.slice());
+      this.#write = (chunk) => {
+        if (!stdout.write(chunk.slice())) this.#full = stdout;
+      };
       this.#close = () => {};
     } else {
       const fd = open(path);
@@ -61,6 +65,13 @@ export class PacketOutput {
       this.#writer!.write({ seconds, nanos, data, originalLength, options: all });
     }
     for (const chunk of (this.#plain ?? this.#writer!).take()) this.#write(chunk);
+  }
+
+  /** Waits while the reader of standard output is behind. */
+  async settle(): Promise<void> {
+    const stream = this.#full;
+    this.#full = undefined;
+    if (stream) await new Promise<void>((resolve) => stream.once('drain', resolve));
   }
 
   finish(): void {

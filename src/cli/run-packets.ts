@@ -51,6 +51,8 @@ export class PacketRun {
   readonly #retvals = new Map<number, number>();
   readonly #redirects = new Map<string, number>();
   readonly #events = new Map<string, number>();
+  /** Lines of trace_printk of the packet at hand. */
+  #printed: { cpu: number; text: string }[] = [];
   #others = 0;
   #packets = 0;
   #faults = 0;
@@ -71,12 +73,12 @@ export class PacketRun {
     this.#type = settings.program.spec.type;
     this.#eventMaps = settings.object.maps.filter((map) => map.type === 'ringbuf' || map.type === 'perf_event_array');
     for (const map of this.#eventMaps) if (map.type === 'perf_event_array') map.openEvents();
-    settings.object.lab.onTrace = ({ cpu, text }) => this.#event('trace_printk', text.replace(/\n$/, ''), cpu);
+    settings.object.lab.onTrace = ({ cpu, text }) => this.#printed.push({ cpu, text: text.replace(/\n$/, '') });
   }
 
   /** Takes all packets; gives the summary. A damaged capture is reported, and what was read counts. */
   async run(source: PacketSource): Promise<RunSummary> {
-    const { api, io, limit, report } = this.#settings;
+    const { api, io, limit, report, output } = this.#settings;
     this.#startedAt = io.now();
     try {
       batches: for await (const batch of source.batches) {
@@ -90,6 +92,7 @@ export class PacketRun {
           }
         }
         await report.settle();
+        await output?.settle();
         this.#progress();
         if (io.signal.aborted) break;
       }
@@ -220,6 +223,10 @@ export class PacketRun {
   }
 
   #takeEvents(): void {
+    if (this.#printed.length) {
+      for (const { cpu, text } of this.#printed) this.#event('trace_printk', text, cpu);
+      this.#printed = [];
+    }
     for (const map of this.#eventMaps) {
       for (const { cpu, data, lost } of map.takeEvents()) {
         const { value, rest } = this.#decodeEvent(map, data);
@@ -257,7 +264,7 @@ export class PacketRun {
   }
 
   #summary(): RunSummary {
-    const { api, io, program, stats } = this.#settings;
+    const { api, io, program, stats, repeat } = this.#settings;
     const words = new Map<string, number>();
     for (const [retval, count] of this.#retvals) {
       const word = verdictWord(this.#type, api.verdictName(this.#type, retval));
@@ -282,6 +289,7 @@ export class PacketRun {
           least: ran ? this.#least : 0,
           most: this.#most,
           'wall ms': Math.round(seconds * 1000),
+          'ns/run': ran ? Math.round((seconds * 1e9) / (ran * repeat)) : 0,
           'packets/s': Math.round(this.#packets / seconds),
         },
       }),

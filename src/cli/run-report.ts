@@ -206,6 +206,7 @@ export class RunReport {
   }
 
   #row(cells: string[], trace: readonly string[]): void {
+    if (trace.length) this.#sink.line(this.#paint('cyan', `packet ${cells[0]}`));
     for (const line of trace) this.#sink.line(line);
     const text = formatRow(COLUMNS, this.#widths!, cells);
     const bad = /^(FAULT|refused|XDP_ABORTED)/.test(cells[2]!);

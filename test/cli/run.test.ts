@@ -136,8 +136,9 @@ describe('a table of packets, the summary and what changed in maps', () => {
     const { out } = await bpflab(['run', 'progs/lwt.bpf.o', '--in', HEX, '--trace']);
     const lines = out.split('\n');
     expect(lines.filter((line) => /^ +\d+: \(/.test(line))).toHaveLength(28);
-    expect(lines.slice(1, 6).join('\n')).toMatchInlineSnapshot(`
-      "  ; int lwt(struct __sk_buff *skb) {  (progs/lwt.bpf.c:15)
+    expect(lines.slice(1, 7).join('\n')).toMatchInlineSnapshot(`
+      "packet 1
+        ; int lwt(struct __sk_buff *skb) {  (progs/lwt.bpf.c:15)
            0: (b4) w0 = 0
         ; void *pos = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;  (progs/lwt.bpf.c:16)
            1: (61) r2 = *(u32 *)(r1 +76)                       r2=0x1204e
@@ -226,6 +227,69 @@ describe('what is set before the run', () => {
     const wrong = await bpflab(['run', 'progs/tc_classify.bpf.o', '--in', HEX, '--ctx', 'marc=1']);
     expect(wrong.code).toBe(2);
     expect(wrong.err).toContain('struct __sk_buff has no such field');
+  });
+
+  test('programs, maps and CPUs as map entries, by name', async () => {
+    const run = async (object: string, section: string, map: string, json: string) => {
+      const args = [
+        'run',
+        `progs/${object}.bpf.o`,
+        '-s',
+        section,
+        '--in',
+        HEX,
+        '--map',
+        `${map}=${file('e.json', json)}`,
+      ];
+      const { out, err } = await bpflab([...args, '--maps']);
+      return err + out;
+    };
+    expect(await run('tail_calls', 'classify', 'handlers', '{"6": "handle_udp"}')).toContain(
+      'handlers[6] = handle_udp\n',
+    );
+    expect(await run('map_in_map', 'xdp', 'limits', '{"0": "limits_b"}')).toMatch(
+      /limits\[0\] = limits_b\n {2}limits\[1\] = limits_b\n/,
+    );
+    expect(await run('cpumap_spread', 'xdp_spread', 'cpus', '{"1": {"qsize": 64, "prog": "xdp_on_cpu"}}')).toContain(
+      'cpus[1] = {qsize: 64, prog: xdp_on_cpu}\n',
+    );
+    expect(await run('tail_calls', 'classify', 'handlers', '{"6": "nothing"}')).toContain('has no program nothing');
+    expect(await run('cpumap_spread', 'xdp_spread', 'cpus', '{"1": {"prog": "xdp_on_cpu"}}')).toContain(
+      '{"qsize": N, "prog": NAME}',
+    );
+  });
+
+  test('entries as bpftool prints them, and values of a queue', async () => {
+    const dump =
+      '[{"key": ["0x18","0x00","0x00","0x00","0x0a","0x00","0x00","0x00"], "value": ["0x00","0x00","0x00","0x00","0x00","0x00","0x00","0x00"]}]';
+    const blocked = await bpflab([
+      'run',
+      'progs/firewall.bpf.o',
+      '--in',
+      SYN,
+      '--summary',
+      '--map',
+      `blocked=${file('d.json', dump)}`,
+    ]);
+    expect(blocked.out).toContain('blocked[{bits: 24, addr: 10.0.0.0}] = 11');
+    const queue = await bpflab([
+      'run',
+      'progs/queue_stack.bpf.o',
+      '--in',
+      SYN,
+      '--map',
+      `free_ports=${file('q.json', '[7, 8]')}`,
+    ]);
+    expect(queue.code).toBe(0);
+    const wrong = await bpflab([
+      'run',
+      'progs/queue_stack.bpf.o',
+      '--in',
+      SYN,
+      '--map',
+      `free_ports=${file('q.json', '{}')}`,
+    ]);
+    expect(wrong.err).toContain('a queue takes an array of values');
   });
 
   test('global variables', async () => {
