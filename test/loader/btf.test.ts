@@ -49,6 +49,15 @@ describe('damaged BTF', () => {
     expect(spec.warnings.join()).toContain('Ignored and continue.');
   });
 
+  test('[L-132] a block without records is damage', () => {
+    const btf = new Btf(new BtfWriter().bytes());
+    const words = (count: number) =>
+      Uint32Array.from([0xeb9f | (1 << 16), 24, 0, 12 + count * 8, 0, 0, 8, 0, count, 0, 0]);
+    const parse = (count: number) => new BtfExt(new Uint8Array(words(count).buffer), btf);
+    expect(parse(1).funcInfo).toHaveLength(1);
+    expect(() => parse(0)).toThrow('num_records 0');
+  });
+
   test('larger records are read by their first bytes', () => {
     const btf = new BtfWriter();
     const id = btf.func('f', btf.proto(0));

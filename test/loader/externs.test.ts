@@ -68,6 +68,14 @@ describe('ksyms', () => {
     expect(spec.kfuncs).toEqual([]);
   });
 
+  test('[L-137] the number in that call is the place among all externs', () => {
+    const kit = oneProgram();
+    kit.extern('CONFIG_X', '.kconfig', kit.int, { weak: true });
+    kit.extern('nope', '.ksyms', kit.btf.proto(kit.int), { weak: true, func: true });
+    const spec = strict(calling(kit, 'nope').build(), { hasKfunc: () => false });
+    expect(insnText(spec.programs[1]!)[0]).toBe('85 0 0 0 2002000001');
+  });
+
   test('a kfunc call refers to the list of kfuncs', () => {
     for (const options of [{}, { kernelBtf: withKfunc }, { hasKfunc: () => true }]) {
       const spec = strict(kfunc('my_kfunc', false, 1).build(), options);

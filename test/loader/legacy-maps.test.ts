@@ -64,6 +64,11 @@ describe('legacy maps', () => {
     expect(loadObject(kit.build()).maps.map((map) => map.maxEntries)).toEqual([5, 5]);
   });
 
+  test('definitions that cannot be equally long are refused by libbpf 0.8', () => {
+    const kit = legacy({ a: [1, 4, 8, 5, 0], b: [1, 4, 8, 5, 0], c: [1, 4, 8, 5, 0, 0] });
+    expect(old(kit)).toMatch(/^-22 open: .*unable to determine legacy map definition size in obj.o/);
+  });
+
   test('[L-172] a last definition that is too small is refused', () => {
     const kit = legacy({ a: [1, 4, 8, 5, 0, 0, 0, 0, 0, 0], m: [1, 4, 8, 5, 0] });
     expect(old(kit)).toMatch(/^-22 open: .*last map "m" too small/);

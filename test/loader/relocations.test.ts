@@ -319,6 +319,14 @@ describe('subprograms', () => {
     expect(spec.btf!.declTags(main).map((tag) => tag.name)).toEqual(['other', 'exception_callback:on_throw']);
   });
 
+  test('a subprogram without records fails the load when its program has some', () => {
+    const kit = new ObjectKit();
+    kit.func('.text', 'f', returns(1));
+    kit.func('xdp', 'p', [...CALL(), ...EXIT], { relocations: [{ slot: 0, symbol: 'f' }] });
+    kit.ext.funcs.push(['xdp', 0, kit.btf.func('p', kit.btf.proto(kit.int))]);
+    expect(failure(kit.build())).toMatch(/^-2 load: .*prog 'f': missing .BTF.ext func info\./);
+  });
+
   test('a call that leads nowhere is refused', () => {
     const kit = new ObjectKit();
     kit.func('.text', 'f', [...CALL(100), ...EXIT]);

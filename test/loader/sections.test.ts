@@ -77,6 +77,7 @@ describe('section names', () => {
     ['action/foo', 'sched_act 0'],
     ['tc_x', 'unknown'],
     ['kprobe_x', 'unknown'],
+    ['tc/ingress', 'unknown'],
     ['kprobe/x', 'kprobe 0'],
   ])('[L-034] libbpf 0.8 takes %s as %s', (name, expected) => {
     expect(meaning(name, 'libbpf-0.8')).toBe(expected);
