@@ -183,7 +183,7 @@ class LpmTrie extends MapBase {
   #keyAt(key: number): number {
     if (this.keySize % 4 === 0 && (key & 3) === 0) return key >> 2;
     const at = this.arena.pad.at(this.#keyWords * 4);
-    this.#words[(at >> 2) + this.#keyWords - 1] = 0;
+    // What the padding holds does not matter: no comparison goes beyond a prefix.
     this.memory.u8.copyWithin(at, key, key + this.keySize);
     return at >> 2;
   }

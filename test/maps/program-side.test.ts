@@ -173,6 +173,27 @@ describe('eviction on one CPU of two', () => {
   });
 });
 
+test('a CPU that finds no node takes one of another CPU, and next time goes on after that one', () => {
+  const own = testEnv({ cpus: 4, memory: 1 << 20 });
+  const map = makeMap(own, { type: 'lru_hash', maxEntries: 2 });
+  const at = staged(own, 16);
+  const keysAfter = [
+    [0, 1],
+    [1, 2],
+    [2, 3],
+    [0, 4],
+    [1, 5],
+    [2, 6],
+  ].map(([cpu, key]) => {
+    own.memory.write(at, u32(key!));
+    expect(map.update!(at, at + 8, 0, 0, cpu!)).toBe(0);
+    return keysOf(map)
+      .map((bytes) => bytes[0])
+      .sort();
+  });
+  expect(keysAfter).toEqual([[1], [1, 2], [2, 3], [3, 4], [4, 5], [4, 6]]);
+});
+
 describe('stale value pointers', () => {
   test('[M-163] [M-164] a replaced value stays until its memory is the spare of the next replacement', () => {
     const side = new Side({ type: 'hash' });
