@@ -1,7 +1,7 @@
+import { formatIp4, formatIp6, formatMac } from '../base/address.ts';
 import { MapError } from '../base/error.ts';
 import type { Btf } from './btf.ts';
 import type { BtfEnum, BtfInt, BtfMember, BtfOf, BtfType } from './btf-types.ts';
-import { formatIpv4, formatIpv6, formatMac } from './network-text.ts';
 
 /**
  * A C value as JavaScript has it: integers up to 32 bits as numbers, 64-bit ones (and pointers) always as bigint, bool
@@ -171,7 +171,7 @@ class Decoder {
       case 'union': {
         if (isKernelManaged(type)) return null;
         if (this.#present && type.name === 'in6_addr' && type.size === 16 && this.#holds(offset, 16)) {
-          return formatIpv6(this.#slice(offset, 16));
+          return formatIp6(this.#slice(offset, 16));
         }
         const members: Record<string, BtfValue> = {};
         this.#members(type, offset, depth, members);
@@ -211,7 +211,7 @@ class Decoder {
   #int(type: BtfInt, typeId: number, offset: number): BtfValue {
     if (this.#present && isNetworkOrder(this.#btf, typeId)) {
       const bytes = this.#slice(offset, type.size);
-      if (bytes.length === 4) return formatIpv4(bytes);
+      if (bytes.length === 4) return formatIp4(bytes);
       return `${bytes.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n)}`;
     }
     const bits = type.size * 8;
@@ -230,7 +230,7 @@ class Decoder {
     }
     if (this.#present && type.nelems === 6 && size === 1) return formatMac(this.#slice(offset, 6));
     if (this.#present && type.nelems === 4 && size === 4 && isNetworkOrder(btf, type.type)) {
-      return formatIpv6(this.#slice(offset, 16));
+      return formatIp6(this.#slice(offset, 16));
     }
     return Array.from({ length: count }, (_, i) => this.decode(type.type, offset + i * size, depth + 1));
   }

@@ -1,3 +1,4 @@
+import { ip4Bytes, ip6Bytes, macBytes } from '../base/address.ts';
 import { MapError } from '../base/error.ts';
 import type { Btf } from './btf.ts';
 import {
@@ -12,7 +13,6 @@ import {
   typeName,
 } from './btf-decode.ts';
 import type { BtfEnum, BtfInt, BtfMember, BtfOf } from './btf-types.ts';
-import { parseIpv4, parseIpv6, parseMac } from './network-text.ts';
 
 export { type BtfValue, type DecodeOptions, decodeValue, typeName };
 
@@ -122,7 +122,7 @@ class Encoder {
 
   #int(type: BtfInt, typeId: number, offset: number, value: unknown, path: string): void {
     if (typeof value === 'string') {
-      const address = type.size === 4 ? parseIpv4(value) : undefined;
+      const address = type.size === 4 ? ip4Bytes(value) : undefined;
       if (address) {
         this.#bytes.set(address, offset);
         return;
@@ -163,7 +163,7 @@ class Encoder {
 
   #arrayText(type: BtfOf<'array'>, total: number, size: number, value: string, path: string): Uint8Array {
     const bytes = new Uint8Array(total);
-    const address = total === 6 ? parseMac(value) : total === 16 ? parseIpv6(value) : undefined;
+    const address = total === 6 ? macBytes(value) : total === 16 ? ip6Bytes(value) : undefined;
     if (address) return address;
     if (isCharType(this.#btf, type.type)) {
       const text = new TextEncoder().encode(value);
@@ -172,7 +172,7 @@ class Encoder {
       return bytes;
     }
     if (total === 4 && size === 1) {
-      const ipv4 = parseIpv4(value);
+      const ipv4 = ip4Bytes(value);
       if (ipv4) return ipv4;
     }
     const hex = /^0x([0-9a-f]*)$/i.exec(value)?.[1];
@@ -188,7 +188,7 @@ class Encoder {
       throw new MapError(`${path}: struct ${type.name} belongs to the kernel and cannot be set`);
     }
     if (typeof value === 'string') {
-      const address = type.size === 16 ? parseIpv6(value) : type.size === 4 ? parseIpv4(value) : undefined;
+      const address = type.size === 16 ? ip6Bytes(value) : type.size === 4 ? ip4Bytes(value) : undefined;
       if (address && (type.name === 'in6_addr' || type.name === 'in_addr')) {
         this.#bytes.set(address, offset);
         return;

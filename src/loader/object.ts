@@ -222,7 +222,8 @@ function readLines(object: OpenedObject, btf: Btf, info: MovedRecords): LineSpec
     const position = ext.word(block, index, 3);
     return {
       slot,
-      file: btf.text(ext.word(block, index, 1)),
+      // A compilation folder of "." says nothing that the name does not.
+      file: btf.text(ext.word(block, index, 1)).replace(/^\.\//, ''),
       line: position >>> 10,
       column: position & 0x3ff,
       text: btf.text(ext.word(block, index, 2)).trim(),

@@ -1,6 +1,17 @@
 import type { SpecialFields } from '../maps/map.ts';
 import type { Btf } from './btf.ts';
 
+const MAX_DEPTH = 8;
+const MAX_MEMBERS = 100_000;
+
+interface Found {
+  spinLock?: number;
+  timer?: number;
+  workqueue?: number;
+  kptrs: number[];
+  members: number;
+}
+
 const KPTR_TAGS = new Set(['kptr', 'kptr_untrusted', 'percpu_kptr']);
 
 /**
@@ -8,21 +19,15 @@ const KPTR_TAGS = new Set(['kptr', 'kptr_untrusted', 'percpu_kptr']);
  * type has none. kernel: btf_parse_fields()
  */
 export function specialFields(btf: Btf, typeId: number): SpecialFields | undefined {
-  const found: { spinLock?: number; timer?: number; workqueue?: number; kptrs: number[] } = { kptrs: [] };
+  const found: Found = { kptrs: [], members: 0 };
   collect(btf, typeId, 0, 0, found);
-  const { kptrs, ...rest } = found;
+  const { kptrs, members: _, ...rest } = found;
   if (kptrs.length > 0) return { ...rest, kptrs };
   return Object.keys(rest).length > 0 ? rest : undefined;
 }
 
-function collect(
-  btf: Btf,
-  typeId: number,
-  base: number,
-  depth: number,
-  found: { spinLock?: number; timer?: number; workqueue?: number; kptrs: number[] },
-): void {
-  if (depth > 8) return;
+function collect(btf: Btf, typeId: number, base: number, depth: number, found: Found): void {
+  if (depth > MAX_DEPTH) return;
   const type = btf.strip(typeId);
   if (type.kind !== 'struct') return;
   if (type.name === 'bpf_spin_lock') found.spinLock = base;
@@ -30,6 +35,8 @@ function collect(
   else if (type.name === 'bpf_wq') found.workqueue = base;
   else {
     for (const member of type.members) {
+      // Hostile BTF nests structs so that their members multiply.
+      if (++found.members > MAX_MEMBERS) return;
       const at = base + member.bitOffset / 8;
       const pointer = btf.strip(member.type);
       if (pointer.kind === 'ptr') {

@@ -1,5 +1,5 @@
+import { parseIp4, parseIp6, parseMac } from '../base/address.ts';
 import { BpfError } from '../base/error.ts';
-import { parseIp4, parseIp6, parseMac } from '../packet/address.ts';
 
 /** What forwarding needs to know of a device. */
 export interface FibDevice {

@@ -1,6 +1,6 @@
 // hot: no BigInt, no closure and one small object per packet.
 
-import { formatHex } from './address.ts';
+import { formatHex } from '../base/address.ts';
 import { asBytes } from './bytes.ts';
 import {
   BLOCK,

@@ -1,4 +1,4 @@
-import { formatHex } from './address.ts';
+import { formatHex } from '../base/address.ts';
 import { type Dissection, dissect, verifyChecksums } from './dissect.ts';
 import { type FieldValue, formatValue } from './field.ts';
 import type { CompiledField, Layer } from './layer.ts';

@@ -1,5 +1,5 @@
+import { formatHex, formatIp4, formatIp6, formatMac, parseIp4, parseIp6, parseMac } from '../base/address.ts';
 import { PacketError } from '../base/error.ts';
-import { formatHex, formatIp4, formatIp6, formatMac, parseIp4, parseIp6, parseMac } from './address.ts';
 
 /** How a field reads: `uint` decimal, `hex` hexadecimal, `flags` named bits, `bytes` anything of variable length. */
 export type FieldKind = 'uint' | 'hex' | 'flags' | 'mac' | 'ip4' | 'ip6' | 'bytes';

@@ -1,5 +1,5 @@
+import { formatHex, formatIp4, formatIp6, formatMac, parseIp4, parseIp6, parseMac } from '../base/address.ts';
 import { PacketError } from '../base/error.ts';
-import { formatHex, formatIp4, formatIp6, formatMac, parseIp4, parseIp6, parseMac } from './address.ts';
 import type { OptionInput } from './headers.ts';
 
 /** How an option's data reads: unsigned numbers of 1, 2 or 4 bytes (a list when there are several), or an address. */

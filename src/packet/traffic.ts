@@ -1,6 +1,6 @@
+import { formatIp4, parseIp4 } from '../base/address.ts';
 import { PacketError } from '../base/error.ts';
 import type { Rng } from '../base/rng.ts';
-import { formatIp4, parseIp4 } from './address.ts';
 import { eth, type PacketBuilder } from './builder.ts';
 import { updateChecksum16, updateChecksum32 } from './checksum.ts';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseIp4, parseIp6 } from '../../src/packet/address.ts';
+import { parseIp4, parseIp6 } from '../../src/base/address.ts';
 import {
   checksumHolds,
   foldSum,

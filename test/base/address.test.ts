@@ -1,8 +1,8 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { formatIp4, formatIp6, formatMac, parseIp4, parseIp6, parseMac } from '../../src/base/address.ts';
 import { PacketError } from '../../src/base/error.ts';
-import { formatIp4, formatIp6, formatMac, parseIp4, parseIp6, parseMac } from '../../src/packet/address.ts';
 
 describe('MAC addresses', () => {
   test.each([

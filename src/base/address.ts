@@ -1,19 +1,20 @@
-import { PacketError } from '../base/error.ts';
+import { PacketError } from './error.ts';
 
-/**
- * `02:00:00:00:00:01` (also with `-`, or Cisco's `0200.0000.0001`) to 6 bytes.
- * @throws PacketError when the text is no MAC address.
- */
-export function parseMac(text: string): Uint8Array {
+/** `02:00:00:00:00:01` (also with `-`, or Cisco's `0200.0000.0001`) to 6 bytes; undefined for other text. */
+export function macBytes(text: string): Uint8Array | undefined {
   const hex = /^[0-9a-f]{1,2}([:-])[0-9a-f]{1,2}(\1[0-9a-f]{1,2}){4}$/i.test(text)
     ? text.split(/[:-]/)
     : /^[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}$/i.test(text)
       ? text.replaceAll('.', '').match(/../g)!
       : undefined;
-  if (!hex) {
-    throw new PacketError(`"${text}" is not a MAC address`, { hint: 'write six hex bytes, as in 02:00:00:00:00:01' });
-  }
-  return Uint8Array.from(hex, (byte) => Number.parseInt(byte, 16));
+  return hex && Uint8Array.from(hex, (byte) => Number.parseInt(byte, 16));
+}
+
+/** The same. @throws PacketError when the text is no MAC address. */
+export function parseMac(text: string): Uint8Array {
+  const bytes = macBytes(text);
+  if (bytes) return bytes;
+  throw new PacketError(`"${text}" is not a MAC address`, { hint: 'write six hex bytes, as in 02:00:00:00:00:01' });
 }
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
@@ -32,20 +33,18 @@ export function formatMac(bytes: Uint8Array, offset = 0): string {
   return text;
 }
 
-function ip4Bytes(text: string): number[] | undefined {
+/** Dotted quad to 4 bytes; decimal only, as inet_pton reads it; undefined for other text. */
+export function ip4Bytes(text: string): Uint8Array | undefined {
   if (!/^\d{1,3}(\.\d{1,3}){3}$/.test(text)) return undefined;
   const bytes = text.split('.').map(Number);
-  return bytes.every((byte) => byte < 256) ? bytes : undefined;
+  return bytes.every((byte) => byte < 256) ? Uint8Array.from(bytes) : undefined;
 }
 
-/**
- * Dotted quad to 4 bytes; decimal only, as inet_pton reads it.
- * @throws PacketError when the text is no IPv4 address.
- */
+/** The same. @throws PacketError when the text is no IPv4 address. */
 export function parseIp4(text: string): Uint8Array {
   const bytes = ip4Bytes(text);
   if (!bytes) throw new PacketError(`"${text}" is not an IPv4 address`, { hint: 'write it as in 10.0.0.1' });
-  return Uint8Array.from(bytes);
+  return bytes;
 }
 
 /** Four bytes at `offset` as a dotted quad. */
@@ -53,13 +52,19 @@ export function formatIp4(bytes: ArrayLike<number>, offset = 0): string {
   return `${bytes[offset]}.${bytes[offset + 1]}.${bytes[offset + 2]}.${bytes[offset + 3]}`;
 }
 
-/**
- * IPv6 text (RFC 4291, with an optional dotted quad at the end; no zone) to 16 bytes.
- * @throws PacketError when the text is no IPv6 address.
- */
+/** The same. @throws PacketError when the text is no IPv6 address. */
 export function parseIp6(text: string): Uint8Array {
+  const bytes = ip6Bytes(text);
+  if (!bytes) throw new PacketError(`"${text}" is not an IPv6 address`, { hint: 'write it as in 2001:db8::1' });
+  return bytes;
+}
+
+/**
+ * IPv6 text (RFC 4291, with an optional dotted quad at the end; no zone) to 16 bytes; undefined for other text.
+ */
+export function ip6Bytes(text: string): Uint8Array | undefined {
   const words = ip6Words(text);
-  if (!words) throw new PacketError(`"${text}" is not an IPv6 address`, { hint: 'write it as in 2001:db8::1' });
+  if (!words) return undefined;
   const bytes = new Uint8Array(16);
   for (const [i, word] of words.entries()) {
     bytes[i * 2] = word >> 8;
