@@ -34,7 +34,7 @@ const CODE_POINTER = 0xc0000000 | 0;
 const DEFAULT_BUDGET = 1_000_000_000;
 const MAX_WORDS_PER_LIMIT = 1 << 30;
 /** Word index of the first program; whole instructions, since function pointers count in them. */
-const CODE_START = Math.ceil((REG_WORDS + (MAX_DEPTH + 1) * FRAME_WORDS) / WORDS) * WORDS;
+const CODE_START = (MAX_DEPTH + 1) * FRAME_WORDS;
 
 /** What a tail call needs of its map. */
 interface ProgArray extends BpfMap {
@@ -74,7 +74,7 @@ export class Interpreter implements Engine {
   readonly name = 'interp';
   readonly machine: Machine;
   /** r0..r10 as lo/hi pairs, for hooks and debuggers. */
-  readonly registers: Int32Array;
+  readonly registers = new Int32Array(REG_WORDS);
   /** Instructions that the last top-level run executed. */
   executed = 0;
   /** Instructions that one top-level run may execute before it is stopped. */
@@ -96,7 +96,6 @@ export class Interpreter implements Engine {
 
   constructor(machine: Machine) {
     this.machine = machine;
-    this.registers = this.#words.subarray(0, REG_WORDS);
     this.#cpu = machine.cpuList[0]!;
     for (const cpu of machine.cpuList) {
       cpu.callback = (fn, args, max) =>
@@ -104,6 +103,7 @@ export class Interpreter implements Engine {
     }
     const { memory } = machine;
     this.#loop = instantiateLoop({
+      r: this.registers,
       m: this.#words,
       u8: memory.u8,
       view: memory.view,
@@ -156,6 +156,7 @@ export class Interpreter implements Engine {
   run(program: Program, cpu: Cpu, ctx: number): number {
     const state = this.#state;
     const m = this.#words;
+    const r = this.registers;
     const outerCpu = this.#cpu;
     const outerProgram = cpu.program;
     const outerCtx = this.#ctx;
@@ -172,14 +173,14 @@ export class Interpreter implements Engine {
     try {
       if (outerDepth < 0) {
         // No caller whose registers have to be kept.
-        if (m[REG_WORDS + FRAME_TOP] === 0) this.#grow(base, 0);
-        m[REG_WORDS + FRAME_MAY_GOTO] = 0;
-        m[20] = m[REG_WORDS + FRAME_TOP]!;
-        m[21] = 0;
+        if (m[FRAME_TOP] === 0) this.#grow(base, 0);
+        m[FRAME_MAY_GOTO] = 0;
+        r[20] = m[FRAME_TOP]!;
+        r[21] = 0;
         state.depth = 0;
       } else this.#enter(0, base);
-      m[2] = ctx;
-      m[3] = 0;
+      r[2] = ctx;
+      r[3] = 0;
       this.#loop(base, this.#limit(base));
       if (outerDepth >= 0) this.#leave();
       if (cpu.lock !== 0 && outerDepth < 0) {
@@ -202,7 +203,7 @@ export class Interpreter implements Engine {
       cpu.program = outerProgram;
       if (outerDepth < 0) this.executed = state.words / WORDS;
     }
-    return m[0]! >>> 0;
+    return r[0]! >>> 0;
   }
 
   #code(program: Program): Prepared {
@@ -243,7 +244,7 @@ export class Interpreter implements Engine {
       index = this.#helpers.length;
       this.#helperIndex.set(row, index);
       this.#helpers.push(
-        bindHelper(row, this.machine, this.#words, {
+        bindHelper(row, this.machine, this.registers, {
           cpu: () => this.#cpu,
           fault: (message) => this.#fault(this.#state.pc, message),
         }),
@@ -283,17 +284,18 @@ export class Interpreter implements Engine {
 
   #accessFault(pc: number, base: number, size: number, write: boolean): never {
     const m = this.#words;
+    const r = this.registers;
     if (size === 0) throw new InternalError(`bad op ${m[pc]} at word ${pc}`);
-    const value = (BigInt(m[base + 1]! >>> 0) << 32n) | BigInt(m[base]! >>> 0);
-    const address = BigInt.asUintN(64, value + BigInt(m[pc + 3]!));
+    const value = (BigInt(r[base + 1]! >>> 0) << 32n) | BigInt(r[base]! >>> 0);
+    const address = BigInt.asUintN(64, value + BigInt(m[pc + 1]!));
     const what = `${write ? 'write' : 'read'} of ${size} byte${size === 1 ? '' : 's'} at 0x${address.toString(16)}`;
     const memory = this.machine.memory;
-    if (address > 0xffffffffn) this.#fault(pc, `${what} (r${base / 2}${signed(m[pc + 3]!)}): not an address`);
+    if (address > 0xffffffffn) this.#fault(pc, `${what} (r${base / 2}${signed(m[pc + 1]!)}): not an address`);
     const at = Number(address);
     const readOnly = write && memory.accessible(at, size, false);
     this.#fault(
       pc,
-      `${what} (r${base / 2}${signed(m[pc + 3]!)}): ${memory.describe(at)}${readOnly ? ' is read-only' : ''}`,
+      `${what} (r${base / 2}${signed(m[pc + 1]!)}): ${memory.describe(at)}${readOnly ? ' is read-only' : ''}`,
     );
   }
 
@@ -307,23 +309,25 @@ export class Interpreter implements Engine {
   #enter(returnTo: number, pc: number): void {
     const depth = this.#state.depth + 1;
     const m = this.#words;
-    const at = REG_WORDS + depth * FRAME_WORDS;
+    const r = this.registers;
+    const at = depth * FRAME_WORDS;
     if (depth >= this.#state.frameLimit || m[at + FRAME_TOP] === 0) this.#grow(pc, depth);
-    for (let i = 0; i < 8; i++) m[at + i] = m[12 + i]!;
+    for (let i = 0; i < 8; i++) m[at + i] = r[12 + i]!;
     m[at + FRAME_RETURN] = returnTo;
     m[at + FRAME_MAY_GOTO] = 0;
     this.#state.depth = depth;
-    m[20] = m[at + FRAME_TOP]!;
-    m[21] = 0;
+    r[20] = m[at + FRAME_TOP]!;
+    r[21] = 0;
   }
 
   #leave(): number {
     const depth = this.#state.depth;
     const m = this.#words;
-    const at = REG_WORDS + depth * FRAME_WORDS;
-    for (let i = 0; i < 8; i++) m[12 + i] = m[at + i]!;
+    const r = this.registers;
+    const at = depth * FRAME_WORDS;
+    for (let i = 0; i < 8; i++) r[12 + i] = m[at + i]!;
     this.#state.depth = depth - 1;
-    if (depth > 0) m[20] = m[at - FRAME_WORDS + FRAME_TOP]!;
+    if (depth > 0) r[20] = m[at - FRAME_WORDS + FRAME_TOP]!;
     return m[at + FRAME_RETURN]!;
   }
 
@@ -340,7 +344,7 @@ export class Interpreter implements Engine {
     memory.setBounds(region, top - STACK_SIZE, top);
     // Linux leaves old bytes on the stack; a pattern makes a program that reads them easy to recognise.
     memory.u8.fill(0xa5, top - STACK_SIZE, top);
-    this.#words[REG_WORDS + depth * FRAME_WORDS + FRAME_TOP] = top;
+    this.#words[depth * FRAME_WORDS + FRAME_TOP] = top;
   }
 
   /** A callback that no running program asked for: a timer's. */
@@ -361,32 +365,32 @@ export class Interpreter implements Engine {
   }
 
   #callback(fn: number, args: readonly [lo: number, hi: number][], max = 1): number {
-    const m = this.#words;
+    const r = this.registers;
     const word = ((fn | 0) - CODE_POINTER) * WORDS;
     const pc = this.#state.pc;
     if (word < CODE_START || word >= this.#next) this.#fault(pc, `0x${(fn >>> 0).toString(16)} is not a function`);
     this.#enter(0, pc);
     for (const [index, [lo, hi]] of args.entries()) {
-      m[2 + 2 * index] = lo;
-      m[3 + 2 * index] = hi;
+      r[2 + 2 * index] = lo;
+      r[3 + 2 * index] = hi;
     }
     this.#loop(word, this.#limit(pc));
     this.#leave();
     this.#state.pc = pc;
-    if (m[1] !== 0 || m[0]! >>> 0 > max) {
+    if (r[1] !== 0 || r[0]! >>> 0 > max) {
       // kernel: check_return_code() finds this at load
-      const value = (BigInt(m[1]! >>> 0) << 32n) | BigInt(m[0]! >>> 0);
+      const value = (BigInt(r[1]! >>> 0) << 32n) | BigInt(r[0]! >>> 0);
       this.#fault(pc, `At callback return the register R0 has value ${value} should have been in [0, ${max}]`);
     }
-    return m[0]!;
+    return r[0]!;
   }
 
   #tailCall(pc: number): number {
-    const m = this.#words;
-    const map = this.machine.maps.get(m[4]!) as ProgArray | undefined;
+    const r = this.registers;
+    const map = this.machine.maps.get(r[4]!) as ProgArray | undefined;
     if (!map?.progAt) this.#fault(pc, 'bpf_tail_call: r2 is not a prog_array');
     if (this.#tailCalls >= MAX_TAIL_CALLS) return 0;
-    const index = m[6]! >>> 0;
+    const index = r[6]! >>> 0;
     const program = map.progAt(index) as Program | undefined;
     if (!program) return 0;
     this.#tailCalls++;
@@ -394,13 +398,13 @@ export class Interpreter implements Engine {
     this.#state.frameLimit = Math.max(this.#state.frameLimit, this.#state.depth + MAX_CALL_FRAMES);
     const base = this.#code(program).base;
     this.#cpu.program = program;
-    m[2] = this.#ctx;
-    m[3] = 0;
+    r[2] = this.#ctx;
+    r[3] = 0;
     return base;
   }
 
   #mayGoto(): boolean {
-    const at = REG_WORDS + this.#state.depth * FRAME_WORDS + FRAME_MAY_GOTO;
+    const at = this.#state.depth * FRAME_WORDS + FRAME_MAY_GOTO;
     const count = this.#words[at]!;
     this.#words[at] = count + 1;
     return count >= MAX_MAY_GOTO;
@@ -408,13 +412,14 @@ export class Interpreter implements Engine {
 
   #loadPacket(pc: number, indirect: boolean): boolean {
     const m = this.#words;
+    const r = this.registers;
     const packet = this.#cpu.packet;
     if (!packet?.loadAbs) this.#fault(pc, 'BPF_LD_[ABS|IND] instructions not allowed for this program type');
-    const offset = indirect ? (m[pc + 4]! + m[m[pc + 2]!]!) | 0 : m[pc + 4]!;
-    const value = packet.loadAbs(offset, m[pc + 7]!);
+    const offset = indirect ? (m[pc + 2]! + r[(m[pc]! >>> 16) & 30]!) | 0 : m[pc + 2]!;
+    const value = packet.loadAbs(offset, m[pc + 1]!);
     if (value < 0) return false;
-    m[0] = value;
-    m[1] = 0;
+    r[0] = value;
+    r[1] = 0;
     return true;
   }
 
@@ -424,9 +429,9 @@ export class Interpreter implements Engine {
   }
 
   #divide(dst: number, src: number, modulo: boolean, signed: boolean): void {
-    const m = this.#words;
-    const a = (BigInt(m[dst + 1]! >>> 0) << 32n) | BigInt(m[dst]! >>> 0);
-    const b = (BigInt(m[src + 1]! >>> 0) << 32n) | BigInt(m[src]! >>> 0);
+    const r = this.registers;
+    const a = (BigInt(r[dst + 1]! >>> 0) << 32n) | BigInt(r[dst]! >>> 0);
+    const b = (BigInt(r[src + 1]! >>> 0) << 32n) | BigInt(r[src]! >>> 0);
     let result: bigint;
     if (b === 0n) result = modulo ? a : 0n;
     else if (!signed) result = modulo ? a % b : a / b;
@@ -435,8 +440,8 @@ export class Interpreter implements Engine {
       const y = BigInt.asIntN(64, b);
       result = modulo ? x % y : x / y;
     }
-    m[dst] = Number(BigInt.asIntN(32, result));
-    m[dst + 1] = Number(BigInt.asIntN(32, result >> 32n));
+    r[dst] = Number(BigInt.asIntN(32, result));
+    r[dst + 1] = Number(BigInt.asIntN(32, result >> 32n));
   }
 
   /** Packets take no atomics: they may lie at any alignment. kernel: atomic_ptr_type_ok() */
@@ -448,45 +453,45 @@ export class Interpreter implements Engine {
 
   #atomic32(op: number, address: number, src: number): void {
     this.#refuseAtomic(address);
-    const m = this.#words;
+    const r = this.registers;
     const view = this.machine.memory.view;
     const old = view.getInt32(address, true);
     if (op === 0xf1) {
-      if (m[0] === old) view.setInt32(address, m[src]!, true);
-      m[0] = old;
-      m[1] = 0;
+      if (r[0] === old) view.setInt32(address, r[src]!, true);
+      r[0] = old;
+      r[1] = 0;
       return;
     }
-    view.setInt32(address, combine(op & 0xf0, old, m[src]!), true);
+    view.setInt32(address, combine(op & 0xf0, old, r[src]!), true);
     if (op & 1) {
-      m[src] = old;
-      m[src + 1] = 0;
+      r[src] = old;
+      r[src + 1] = 0;
     }
   }
 
   #atomic64(op: number, address: number, src: number): void {
     this.#refuseAtomic(address);
-    const m = this.#words;
+    const r = this.registers;
     const view = this.machine.memory.view;
     const lo = view.getInt32(address, true);
     const hi = view.getInt32(address + 4, true);
     if (op === 0xf1) {
-      if (m[0] === lo && m[1] === hi) {
-        view.setInt32(address, m[src]!, true);
-        view.setInt32(address + 4, m[src + 1]!, true);
+      if (r[0] === lo && r[1] === hi) {
+        view.setInt32(address, r[src]!, true);
+        view.setInt32(address + 4, r[src + 1]!, true);
       }
-      m[0] = lo;
-      m[1] = hi;
+      r[0] = lo;
+      r[1] = hi;
       return;
     }
-    const low = combine(op & 0xf0, lo, m[src]!);
-    let high = combine(op & 0xf0, hi, m[src + 1]!);
+    const low = combine(op & 0xf0, lo, r[src]!);
+    let high = combine(op & 0xf0, hi, r[src + 1]!);
     if ((op & 0xf0) === 0 && low >>> 0 < lo >>> 0) high = (high + 1) | 0;
     view.setInt32(address, low, true);
     view.setInt32(address + 4, high, true);
     if (op & 1) {
-      m[src] = lo;
-      m[src + 1] = hi;
+      r[src] = lo;
+      r[src + 1] = hi;
     }
   }
 }

@@ -1,37 +1,52 @@
 import { InternalError } from '../base/error.ts';
 import {
   ALU_OPS,
+  accessBytes,
+  BPF_ABS,
+  BPF_ALU,
+  BPF_ALU64,
   BPF_ATOMIC,
   BPF_FETCH,
+  BPF_JMP32,
+  BPF_LD,
+  BPF_LDX,
+  BPF_LOAD_ACQ,
   BPF_MEMSX,
+  BPF_ST,
+  BPF_STORE_REL,
+  BPF_STX,
+  BPF_X,
   bpfClass,
   bpfMode,
   bpfOp,
   bpfSize,
+  bpfSrc,
   JMP_OPS,
   OP_CALL,
   OP_EXIT,
   OP_JCOND,
   OP_LD_IMM64,
+  SIZES,
 } from './isa/insn.ts';
 import type { LinkedInsn, Program } from './program.ts';
 
 /**
- * The interpreter's own code: WORDS 32-bit words per instruction, in the same Int32Array as the registers, so that an
- * immediate operand is "the register at word 4 of this instruction" and one case serves both forms.
+ * The interpreter's own code: WORDS 32-bit words per instruction. Register numbers are doubled, because registers are
+ * lo/hi pairs; an op has one form for a register operand and one for an immediate (`_k`).
  *
  * ```
- * word  0    1           2                       3               4       5        6      7
- *       op   dst index   src index or own word 4 offset, target  imm lo  imm hi   slot   aux
+ * word  0                               1                                       2                 3
+ *       op | dst << 8 | src << 16       offset of memory, target of a jump,     immediate, low    high half of
+ *                                       number of a helper                                        ld_imm64
  * ```
  */
-export const WORDS = 8;
+export const WORDS = 4;
 
-/** Registers r0..r10 as lo/hi pairs at the start of the array; after them, a row for each frame. */
+/** Registers r0..r10 as lo/hi pairs, in an array of their own; an operand that has none is put at 24 and 25. */
 export const REG_WORDS = 32;
 
 /**
- * Row of a frame (by depth, from REG_WORDS on; interpreter-loop.ts repeats the numbers as literals):
+ * Row of a frame (by depth, from word 0 of the code array on; interpreter-loop.ts repeats the numbers as literals):
  *
  * ```
  * word  0..7                      8            9               10                     11
@@ -44,40 +59,68 @@ export const FRAME_MAY_GOTO = 9;
 export const FRAME_TOP = 10;
 
 /**
- * Op numbers. interpreter.ts repeats them as literals in its switch, because V8 builds a jump table only from literals;
- * test/vm/predecode.test.ts compares the two.
+ * Op numbers. interpreter-loop.ts repeats them as literals in its switch, because V8 builds a jump table only from
+ * literals; test/vm/predecode.test.ts compares the two.
  */
 export const OPS = [
   'add64',
+  'add64_k',
   'sub64',
+  'sub64_k',
   'mul64',
+  'mul64_k',
   'div64',
+  'div64_k',
   'or64',
+  'or64_k',
   'and64',
+  'and64_k',
   'lsh64',
+  'lsh64_k',
   'rsh64',
-  'neg64',
+  'rsh64_k',
   'mod64',
+  'mod64_k',
   'xor64',
+  'xor64_k',
   'mov64',
+  'mov64_k',
   'arsh64',
+  'arsh64_k',
   'sdiv64',
+  'sdiv64_k',
   'smod64',
+  'smod64_k',
+  'neg64',
   'add32',
+  'add32_k',
   'sub32',
+  'sub32_k',
   'mul32',
+  'mul32_k',
   'div32',
+  'div32_k',
   'or32',
+  'or32_k',
   'and32',
+  'and32_k',
   'lsh32',
+  'lsh32_k',
   'rsh32',
-  'neg32',
+  'rsh32_k',
   'mod32',
+  'mod32_k',
   'xor32',
+  'xor32_k',
   'mov32',
+  'mov32_k',
   'arsh32',
+  'arsh32_k',
   'sdiv32',
+  'sdiv32_k',
   'smod32',
+  'smod32_k',
+  'neg32',
   'movsx64_8',
   'movsx64_16',
   'movsx64_32',
@@ -89,6 +132,7 @@ export const OPS = [
   'swap16',
   'swap32',
   'swap64',
+  'ld_imm64',
   'ldxb',
   'ldxh',
   'ldxw',
@@ -100,31 +144,57 @@ export const OPS = [
   'sth',
   'stw',
   'stdw',
+  'stb_k',
+  'sth_k',
+  'stw_k',
+  'stdw_k',
   'atomic32',
   'atomic64',
   'ja',
   'jeq',
+  'jeq_k',
   'jgt',
+  'jgt_k',
   'jge',
+  'jge_k',
   'jset',
+  'jset_k',
   'jne',
+  'jne_k',
   'jsgt',
+  'jsgt_k',
   'jsge',
+  'jsge_k',
   'jlt',
+  'jlt_k',
   'jle',
+  'jle_k',
   'jslt',
+  'jslt_k',
   'jsle',
+  'jsle_k',
   'jeq32',
+  'jeq32_k',
   'jgt32',
+  'jgt32_k',
   'jge32',
+  'jge32_k',
   'jset32',
+  'jset32_k',
   'jne32',
+  'jne32_k',
   'jsgt32',
+  'jsgt32_k',
   'jsge32',
+  'jsge32_k',
   'jlt32',
+  'jlt32_k',
   'jle32',
+  'jle32_k',
   'jslt32',
+  'jslt32_k',
   'jsle32',
+  'jsle32_k',
   'call_helper',
   'call',
   'exit',
@@ -141,9 +211,6 @@ const op = (name: OpName): number => number.get(name)!;
 
 const aluName = new Map<number, string>(ALU_OPS.map((row) => [row.code, row.name]));
 const jmpName = new Map<number, string>(JMP_OPS.map((row) => [row.code, row.name]));
-
-const SIZE_SUFFIX: Record<number, string> = { 0: 'w', 8: 'h', 16: 'b', 24: 'dw' };
-const X = 0x08;
 
 export interface PredecodeOptions {
   /** Put a `trace` op before each instruction. */
@@ -174,53 +241,41 @@ export function predecode(
     return base + insn.target * step;
   };
   let at = base;
-  for (const [index, insn] of program.insns.entries()) {
+  for (const insn of program.insns) {
     if (options.trace) {
       words.fill(0, at, at + WORDS);
       words[at] = op('trace');
-      words[at + 6] = insn.slot;
-      words[at + 7] = index;
       at += WORDS;
     }
-    const immediate = at + 4;
-    words[at + 1] = insn.dst * 2;
-    words[at + 2] = insn.src * 2;
-    words[at + 3] = insn.off;
-    words[at + 4] = insn.imm;
-    words[at + 5] = insn.imm >> 31;
-    words[at + 6] = insn.slot;
-    words[at + 7] = 0;
+    words[at + 1] = insn.off;
+    words[at + 2] = insn.imm;
+    words[at + 3] = insn.imm64Hi;
     let code: number;
     switch (bpfClass(insn.opcode)) {
-      case 0x04: // ALU
-      case 0x07: // ALU64
+      case BPF_ALU:
+      case BPF_ALU64:
         code = aluOp(insn);
-        if ((insn.opcode & X) === 0 && (insn.opcode & 0xf0) !== 0xd0) words[at + 2] = immediate;
         break;
-      case 0x01: // LDX
-        code = op(
-          `${bpfMode(insn.opcode) === BPF_MEMSX ? 'ldsx' : 'ldx'}${SIZE_SUFFIX[bpfSize(insn.opcode)]}` as OpName,
-        );
+      case BPF_LDX:
+        code = op(`${bpfMode(insn.opcode) === BPF_MEMSX ? 'ldsx' : 'ldx'}${sizeOf(insn)}` as OpName);
         break;
-      case 0x02: // ST
-        code = op(`st${SIZE_SUFFIX[bpfSize(insn.opcode)]}` as OpName);
-        words[at + 2] = immediate;
+      case BPF_ST:
+        code = op(`st${sizeOf(insn)}_k` as OpName);
         break;
-      case 0x03: // STX
-        code = storeOp(insn, words, at);
+      case BPF_STX:
+        code = storeOp(insn);
+        if (bpfMode(insn.opcode) === BPF_ATOMIC) words[at + 2] = insn.imm & (0xf0 | BPF_FETCH);
         break;
-      case 0x00: // LD
+      case BPF_LD:
         if (insn.opcode === OP_LD_IMM64) {
-          code = op('mov64');
-          words[at + 2] = immediate;
-          words[at + 5] = insn.imm64Hi;
+          code = op('ld_imm64');
           if (insn.target >= 0) {
-            words[at + 4] = codePointer(target(insn));
-            words[at + 5] = 0;
+            words[at + 2] = codePointer(target(insn));
+            words[at + 3] = 0;
           }
         } else {
-          code = op(bpfMode(insn.opcode) === 0x20 ? 'ld_abs' : 'ld_ind');
-          words[at + 7] = insn.opcode & 0x18 ? ((insn.opcode & 0x18) === 0x08 ? 2 : 1) : 4;
+          code = op(bpfMode(insn.opcode) === BPF_ABS ? 'ld_abs' : 'ld_ind');
+          words[at + 1] = accessBytes(insn.opcode);
         }
         break;
       default:
@@ -229,45 +284,57 @@ export function predecode(
         else if (insn.opcode === OP_CALL) {
           if (insn.helper) {
             code = insn.helper.engine === 'tail_call' ? op('tail_call') : op('call_helper');
-            words[at + 7] = helperIndex(insn);
+            words[at + 1] = helperIndex(insn);
           } else {
             code = op('call');
-            words[at + 3] = target(insn);
+            words[at + 1] = target(insn);
           }
         } else {
-          const name = jmpName.get(bpfOp(insn.opcode))!;
-          words[at + 3] = target(insn);
-          if (insn.opcode === OP_JCOND) code = op('may_goto');
-          else if (name === 'ja') code = op('ja');
-          else code = op(`${name}${bpfClass(insn.opcode) === 0x06 ? '32' : ''}` as OpName);
-          if ((insn.opcode & X) === 0) words[at + 2] = immediate;
+          words[at + 1] = target(insn);
+          code = jumpOp(insn);
         }
     }
-    words[at] = code;
+    words[at] = code | (insn.dst << 9) | (insn.src << 17);
     at += WORDS;
   }
 }
 
+/** `_k` for the form with an immediate. */
+function form(insn: LinkedInsn): string {
+  return bpfSrc(insn.opcode) === BPF_X ? '' : '_k';
+}
+
+function sizeOf(insn: LinkedInsn): string {
+  return SIZES.find((row) => row.code === bpfSize(insn.opcode))!.name;
+}
+
+function jumpOp(insn: LinkedInsn): number {
+  if (insn.opcode === OP_JCOND) return op('may_goto');
+  const name = jmpName.get(bpfOp(insn.opcode))!;
+  if (name === 'ja') return op('ja');
+  return op(`${name}${bpfClass(insn.opcode) === BPF_JMP32 ? '32' : ''}${form(insn)}` as OpName);
+}
+
 function aluOp(insn: LinkedInsn): number {
-  const wide = bpfClass(insn.opcode) === 0x07;
+  const wide = bpfClass(insn.opcode) === BPF_ALU64;
+  const register = bpfSrc(insn.opcode) === BPF_X;
   const name = aluName.get(bpfOp(insn.opcode))!;
   if (name === 'end') {
-    const swap = wide || (insn.opcode & X) !== 0;
-    if (swap) return op(`swap${insn.imm}` as OpName);
+    // Of class ALU64 it is bswap; else the source bit tells to big endian from to little endian.
+    if (wide || register) return op(`swap${insn.imm}` as OpName);
     return op(insn.imm === 64 ? 'nop' : (`zext${insn.imm}` as OpName));
   }
   const bits = wide ? '64' : '32';
-  if (name === 'mov' && (insn.opcode & X) !== 0 && insn.off !== 0) return op(`movsx${bits}_${insn.off}` as OpName);
-  if ((name === 'div' || name === 'mod') && insn.off === 1) return op(`s${name}${bits}` as OpName);
-  return op(`${name}${bits}` as OpName);
+  if (name === 'neg') return op(`neg${bits}` as OpName);
+  if (name === 'mov' && register && insn.off !== 0) return op(`movsx${bits}_${insn.off}` as OpName);
+  const signed = (name === 'div' || name === 'mod') && insn.off === 1 ? 's' : '';
+  return op(`${signed}${name}${bits}${form(insn)}` as OpName);
 }
 
 /** STX: plain stores, atomics, and the acquire and release forms, which are plain accesses on one thread. */
-function storeOp(insn: LinkedInsn, words: Int32Array, at: number): number {
-  const suffix = SIZE_SUFFIX[bpfSize(insn.opcode)];
-  if (bpfMode(insn.opcode) !== BPF_ATOMIC) return op(`st${suffix}` as OpName);
-  if (insn.imm === 0x100) return op(`ldx${suffix}` as OpName);
-  if (insn.imm === 0x110) return op(`st${suffix}` as OpName);
-  words[at + 7] = insn.imm & (0xf0 | BPF_FETCH);
-  return op(bpfSize(insn.opcode) === 0x18 ? 'atomic64' : 'atomic32');
+function storeOp(insn: LinkedInsn): number {
+  const size = sizeOf(insn);
+  if (bpfMode(insn.opcode) !== BPF_ATOMIC || insn.imm === BPF_STORE_REL) return op(`st${size}` as OpName);
+  if (insn.imm === BPF_LOAD_ACQ) return op(`ldx${size}` as OpName);
+  return op(size === 'dw' ? 'atomic64' : 'atomic32');
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { FRAME_MAY_GOTO, FRAME_RETURN, FRAME_TOP, FRAME_WORDS, OPS, REG_WORDS } from '../../src/vm/predecode.ts';
+import { FRAME_MAY_GOTO, FRAME_RETURN, FRAME_TOP, FRAME_WORDS, OPS, WORDS } from '../../src/vm/predecode.ts';
 import { Vm } from '../support/vm.ts';
 
 const source = readFileSync(new URL('../../src/vm/interpreter-loop.ts', import.meta.url), 'utf8');
@@ -16,11 +16,11 @@ describe("the interpreter's literals", () => {
   });
 
   test('frames lie where predecode.ts says', () => {
-    expect(source).toContain(`const at = ${REG_WORDS} + depth * ${FRAME_WORDS};`);
+    expect(source).toContain(`const at = depth * ${FRAME_WORDS};`);
     expect(source).toContain(`m[at + ${FRAME_TOP}] === 0`);
-    expect(source).toContain(`m[at + ${FRAME_RETURN}] = pc + 8;`);
+    expect(source).toContain(`m[at + ${FRAME_RETURN}] = pc + ${WORDS};`);
     expect(source).toContain(`m[at + ${FRAME_MAY_GOTO}] = 0;`);
-    expect(source).toContain(`m[20] = m[at - ${FRAME_WORDS - FRAME_TOP}]!;`);
+    expect(source).toContain(`r[20] = m[at - ${FRAME_WORDS - FRAME_TOP}]!;`);
   });
 
   test('the loop refers to nothing outside of its factory, so that its text can be compiled again', () => {
