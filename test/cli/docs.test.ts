@@ -3,10 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { bpflab } from './harness.ts';
 
 /**
- * docs/cli.md: every command of its console blocks is run and its output compared. `UPDATE_DOCS=1 npx vitest run
- * test/cli/docs.test.ts` writes the outputs anew.
+ * README.md and docs/cli.md: every command of their console blocks is run and its output compared. `UPDATE_DOCS=1 npx
+ * vitest run test/cli/docs.test.ts` writes the outputs anew.
  */
-const PATH = 'docs/cli.md';
+const PAGES = [
+  { path: 'docs/cli.md', least: 15 },
+  { path: 'README.md', least: 1 },
+];
 const BLOCK = /```console\n([\s\S]*?)```/g;
 
 interface Example {
@@ -35,9 +38,8 @@ async function outputOf(command: string): Promise<string> {
   return lines === undefined ? all : all.split('\n').slice(0, Number(lines)).join('\n').concat('\n');
 }
 
-const text = readFileSync(PATH, 'utf8');
-
-describe('docs/cli.md', () => {
+describe.each(PAGES)('$path', ({ path, least }) => {
+  const text = readFileSync(path, 'utf8');
   if (process.env.UPDATE_DOCS) {
     test('is written anew', async () => {
       let updated = '';
@@ -48,11 +50,11 @@ describe('docs/cli.md', () => {
         updated += '```';
         at = match.index + match[0].length;
       }
-      writeFileSync(PATH, updated + text.slice(at));
+      writeFileSync(path, updated + text.slice(at));
     });
   } else {
     const examples = [...text.matchAll(BLOCK)].flatMap((match) => examplesOf(match[1]!));
-    test('has examples', () => expect(examples.length).toBeGreaterThan(15));
+    test('has examples', () => expect(examples.length).toBeGreaterThanOrEqual(least));
     test.each(examples)('$command', async ({ command, expected }) => {
       expect(await outputOf(command)).toBe(expected);
     });
