@@ -39,6 +39,11 @@ export interface RegionOptions {
   readonly elementSize?: number;
 }
 
+/** A WebAssembly.Memory, by what is used of it. */
+export interface WasmMemory {
+  readonly buffer: ArrayBuffer;
+}
+
 /** A run of whole pages with one owner; `lo..hi` is what programs may touch at the moment. */
 export interface Region {
   readonly id: number;
@@ -63,7 +68,8 @@ export interface Region {
  * store and which costs two table reads (see `accessible`).
  */
 export class Memory {
-  readonly wasm: WebAssembly.Memory;
+  /** For engines that compile to WebAssembly. */
+  readonly wasm: WasmMemory;
   readonly size: number;
   readonly u8: Uint8Array;
   readonly i32: Int32Array;
