@@ -66,7 +66,7 @@ function countText({ yes, partly, no }: ReturnType<typeof countRows>): string {
 /** Instructions that do not mean here what they mean in the kernel. */
 const INCOMPLETE: Readonly<Record<string, Pick<FeatureRow, 'supported' | 'note'>>> = {
   ld_imm64_btf_id: { supported: 'no', note: 'there are no kernel variables' },
-  addr_space_cast: { supported: 'partly', note: 'moves the value; arenas have no pages' },
+  addr_space_cast: { supported: 'no', note: 'arenas have no pages here' },
 };
 
 /** One table for each kind, from the rows that the lab itself works with. */

@@ -60,7 +60,12 @@ export const FRAME_MAY_GOTO = 9;
 export const FRAME_TOP = 10;
 
 const number = new Map<string, number>(OPS.map((name, index) => [name, index]));
-const op = (name: OpName): number => number.get(name)!;
+
+function op(name: OpName): number {
+  const found = number.get(name);
+  if (found === undefined) throw new InternalError(`the interpreter has no op ${name}`);
+  return found;
+}
 
 const aluName = new Map<number, string>(ALU_OPS.map((row) => [row.code, row.name]));
 const jmpName = new Map<number, string>(JMP_OPS.map((row) => [row.code, row.name]));

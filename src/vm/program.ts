@@ -2,12 +2,15 @@ import { BpfError, LoadError } from '../base/error.ts';
 import type { BpfMap, ProgRef } from '../maps/map.ts';
 import { decodeProgram, type Insn, slotToIndex } from './isa/decode.ts';
 import {
+  BPF_ADDR_SPACE_CAST,
+  BPF_ALU64,
   BPF_CALL,
   BPF_EXIT,
   BPF_HELPER_CALL,
   BPF_JA,
   BPF_JMP,
   BPF_JMP32,
+  BPF_MOV,
   BPF_PSEUDO_BTF_ID,
   BPF_PSEUDO_CALL,
   BPF_PSEUDO_FUNC,
@@ -16,6 +19,7 @@ import {
   BPF_PSEUDO_MAP_IDX,
   BPF_PSEUDO_MAP_IDX_VALUE,
   BPF_PSEUDO_MAP_VALUE,
+  BPF_X,
   bpfClass,
   bpfOp,
   OP_CALL,
@@ -78,6 +82,8 @@ export interface Program extends ProgRef {
   readonly slots: number;
   lineAt(slot: number): SourceLine | undefined;
 }
+
+const OP_MOV64_REG = BPF_ALU64 | BPF_MOV | BPF_X;
 
 /** kernel: may_access_skb() */
 const LD_ABS_TYPES = new Set(['socket_filter', 'sched_cls', 'sched_act']);
@@ -208,6 +214,10 @@ export function loadProgram(machine: Machine, attr: ProgramAttr, helpers: Helper
     if (insn.opcode === OP_LD_IMM64) return linkImm64(insn);
     if (insn.opcode === OP_CALL) return linkCall(insn);
     const cls = bpfClass(insn.opcode);
+    if (insn.opcode === OP_MOV64_REG && insn.off === BPF_ADDR_SPACE_CAST) {
+      // kernel: check_alu_op()
+      throw fail(insn.slot, 'addr_space_cast insn can only be used in a program that has an associated arena');
+    }
     if (cls === BPF_JMP || cls === BPF_JMP32) {
       const op = bpfOp(insn.opcode);
       if (op !== BPF_EXIT && op !== BPF_CALL) {

@@ -381,6 +381,12 @@ describe('loading', () => {
     ['an unknown type', 'r0 = 0\nexit', { type: 'nope' }, /unknown program type 'nope'/],
     ['a map index without a map', 'r1 = map[idx:3]\nr0 = 0\nexit', {}, /map reference 3 does not name a map/],
     [
+      'addr_space_cast without an arena',
+      'r0 = 0\nraw bf01010001000000\nexit',
+      {},
+      /insn 1: addr_space_cast insn can only be used in a program that has an associated arena/,
+    ],
+    [
       'a GPL helper without the license',
       'r1 = r10\nr2 = 1\ncall 6\nexit',
       { license: 'MIT' },
