@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { E } from '../../src/base/errno.ts';
 import { XdpBuff } from '../../src/hooks/xdp/xdp-buff.ts';
+import { currentTask } from '../../src/vm/helpers/current-task.ts';
 import { BPF_F_XDP_HAS_FRAGS, BPF_XDP_CPUMAP, BPF_XDP_DEVMAP } from '../../src/vm/prototypes/prog-type.ts';
 import { Vm } from '../support/vm.ts';
 
@@ -10,6 +11,11 @@ const s64 = (value: bigint) => Number(BigInt.asIntN(64, value));
 /** One helper call on the context with a number: its result. */
 const adjust = (name: string, delta: number, size = 100) =>
   s64(vm.r0(`r2 = ${delta}\ncall ${name}\nexit`, {}, packet(size)));
+
+test('[M-271] a test run is the work of the task that asked for it, of nobody afterwards', () => {
+  expect(vm.r0('call bpf_get_current_pid_tgid#14\nexit')).toBe((1000n << 32n) | 1000n);
+  expect(currentTask(vm.machine, 0)).toMatchObject({ pid: 0, tgid: 0 });
+});
 
 describe('XDP helpers', () => {
   test.each([

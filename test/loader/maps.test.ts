@@ -448,6 +448,12 @@ describe('global data', () => {
     expect(only(kit, name).name).toBe(expected);
   });
 
+  test('[L-127] the map of kconfig variables leaves seven characters to the object', () => {
+    const kit = oneProgram();
+    kit.extern('CONFIG_X', '.kconfig', kit.int, { weak: true });
+    expect(only(kit, 'abcdefghij').name).toBe('abcdefg.kconfig');
+  });
+
   test('[L-128] characters that the kernel does not take become underscores', () => {
     expect(only(data('.data'), 'a-b c.d+e').name).toBe('a_b_c.d_.data');
   });

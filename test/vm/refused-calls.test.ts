@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { FaultError } from '../../src/base/error.ts';
+import { FaultError, LoadError } from '../../src/base/error.ts';
+import { openMap } from '../../src/maps/syscall.ts';
 import { Vm } from '../support/vm.ts';
 
 /**
@@ -61,10 +62,11 @@ describe('helpers and map types', () => {
         ['perf_event_array', 4],
         ['cgroup_array', 8],
         ['cpumap', 16],
+        ['stack_trace', 7],
       ] as const
     ).map(([type, id]): [string, () => unknown, RegExp] => [
       `[M-177] bpf_map_lookup_elem on a ${type}`,
-      callOn(type, 'bpf_map_lookup_elem#1'),
+      callOn(type, 'bpf_map_lookup_elem#1', { valueSize: type === 'stack_trace' ? 8 : 4 }),
       new RegExp(`cannot pass map_type ${id} into func bpf_map_lookup_elem#1`),
     ]),
     ['[M-178] bpf_map_update_elem on a devmap', callOn('devmap', 'bpf_map_update_elem#2'), /write into map forbidden/],
@@ -72,6 +74,11 @@ describe('helpers and map types', () => {
       '[M-179] bpf_map_update_elem on an array of maps',
       callOn('array_of_maps', 'bpf_map_update_elem#2'),
       /cannot pass map_type 12 into func bpf_map_update_elem#2/,
+    ],
+    [
+      '[M-179] bpf_map_update_elem on a hash of maps',
+      callOn('hash_of_maps', 'bpf_map_update_elem#2'),
+      /cannot pass map_type 13 into func bpf_map_update_elem#2/,
     ],
   ])('%s is refused', (_name, body, message) => {
     expect(body).toThrow(FaultError);
@@ -83,6 +90,17 @@ describe('helpers and map types', () => {
     const text =
       'r1 = map[idx:0]\nr2 = subprog[+5]\nr3 = 0\nr4 = 0\ncall bpf_for_each_map_elem#164\nexit\nr0 = 0\nexit';
     expect(() => vm.r0(text, { maps: [map] })).toThrow(/cannot pass map_type 22 into func bpf_for_each_map_elem#164/);
+  });
+
+  test('[M-119] a map that user space has frozen takes updates and stores from programs', () => {
+    for (const type of ['array', 'hash', 'lru_hash', 'percpu_hash']) {
+      const map = vm.map({ type, name: 'frozen', keySize: 4, valueSize: 8, maxEntries: 2 });
+      expect(openMap(vm.machine, map).freeze()).toBe(0);
+      const text = `${KEY}r3 = r10\nr3 += -16\n*(u64 *)(r10 -16) = 5\nr1 = map[idx:0]\nr4 = 0\ncall bpf_map_update_elem#2
+        r6 = r0\n${KEY}r1 = map[idx:0]\ncall bpf_map_lookup_elem#1\nr1 = *(u64 *)(r0 +0)\nr1 += 1
+        *(u64 *)(r0 +0) = r1\nr0 = *(u64 *)(r0 +0)\nr0 += r6\nexit`;
+      expect(vm.r0(text, { maps: [map] })).toBe(6n);
+    }
   });
 
   test('[M-129] a map with RDONLY_PROG takes no update, delete or store from programs', () => {
@@ -97,6 +115,23 @@ describe('helpers and map types', () => {
         vm.r0(`${KEY}r1 = map[idx:0]\ncall bpf_map_lookup_elem#1\n${insn}\nexit`, { maps: [map] });
       expect(access('r0 = *(u32 *)(r0 +0)')).toBe(7n);
       expect(() => access('*(u32 *)(r0 +0) = 1')).toThrow(/write of 4 bytes .*is read-only/);
+    }
+  });
+});
+
+describe('helpers and program types', () => {
+  test.each([
+    ['[M-269] the old bpf_probe_read', ['bpf_probe_read#4', 'bpf_probe_read_str#45']],
+    ['[M-270] bpf_copy_from_user, which may sleep,', ['bpf_copy_from_user#148', 'bpf_copy_from_user_task#191']],
+    ['[M-272] bpf_get_netns_cookie', ['bpf_get_netns_cookie#122']],
+    ['[M-273] what only tracing has', ['bpf_get_func_arg#183', 'bpf_get_retval#186', 'bpf_get_stackid#27']],
+  ])('%s is refused to XDP programs when they are loaded', (_name, calls) => {
+    for (const call of calls) {
+      const load = (type: 'xdp' | 'sched_cls') => () =>
+        vm.load(`r1 = r10\nr1 += -16\nr2 = 8\nr3 = 0\nr4 = 0\ncall ${call}\nr0 = 0\nexit`, { type });
+      expect(load('xdp')).toThrow(LoadError);
+      expect(load('xdp')).toThrow(new RegExp(`insn 5: .*${call.split('#')[0]}`));
+      if (call.startsWith('bpf_get_netns_cookie')) expect(load('sched_cls')).not.toThrow();
     }
   });
 });

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { BpfMap } from '../../src/maps/map.ts';
+import { openMap } from '../../src/maps/syscall.ts';
 import type { Program } from '../../src/vm/program.ts';
 import { Vm } from '../support/vm.ts';
 
@@ -23,9 +24,13 @@ const tailCall = (index: string) => `
 `;
 const load = (text: string) => vm.load(text, { maps: [jumps, counter] });
 
-function put(slot: number, program: Program): void {
+function insert(slot: number, program: Program): number {
   const fd = vm.machine.fds.open(program);
-  expect(jumps.sys.update(Uint8Array.of(slot, 0, 0, 0), Uint8Array.of(fd, 0, 0, 0), 0n)).toBe(0);
+  return jumps.sys.update(Uint8Array.of(slot, 0, 0, 0), Uint8Array.of(fd, 0, 0, 0), 0n);
+}
+
+function put(slot: number, program: Program): void {
+  expect(insert(slot, program)).toBe(0);
 }
 
 function count(): bigint {
@@ -98,13 +103,27 @@ describe('tail calls', () => {
     expect(vm.run(program).r0).toBe(9n);
   });
 
-  test('a program of another type is not let into the map', () => {
+  test('[M-096] [M-099] a program of another type is neither let into the map nor loaded to jump through it', () => {
     put(0, load('r0 = 1\nexit'));
     const other = vm.load('r0 = 1\nexit', { type: 'sched_cls' });
-    const fd = vm.machine.fds.open(other);
-    expect(jumps.sys.update(Uint8Array.of(1, 0, 0, 0), Uint8Array.of(fd, 0, 0, 0), 0n)).toBe(-22);
-    expect(() =>
-      vm.load(`r6 = r1\n${tailCall('0')}r0 = 0\nexit`, { type: 'sched_cls', maps: [jumps, counter] }),
-    ).toThrow(/map jumps belongs to programs of another type/);
+    expect(insert(1, other)).toBe(-22);
+    const user = () => vm.load(`r6 = r1\n${tailCall('0')}r0 = 0\nexit`, { type: 'sched_cls', maps: [jumps, counter] });
+    expect(user).toThrow(/map jumps belongs to programs of another type/);
+    expect(user).toThrow(expect.objectContaining({ errno: -22 }));
+  });
+
+  test('[M-098] a program that jumps through the map settles the type when it is loaded', () => {
+    vm.load(`r6 = r1\n${tailCall('0')}r0 = 0\nexit`, { type: 'sched_cls', maps: [jumps, counter] });
+    expect(insert(0, vm.load('r0 = 1\nexit'))).toBe(-22);
+    expect(insert(0, vm.load('r0 = 1\nexit', { type: 'sched_cls' }))).toBe(0);
+  });
+
+  test('[M-101] once user space has closed the map, its users fall through', () => {
+    const file = openMap(vm.machine, jumps);
+    put(0, load('r0 = 42\nexit'));
+    const program = load(`r6 = r1\n${tailCall('0')}r0 = 9\nexit`);
+    expect(vm.run(program).r0).toBe(42n);
+    expect(file.close()).toBe(0);
+    expect(vm.run(program).r0).toBe(9n);
   });
 });
