@@ -125,7 +125,44 @@ describe('the protocol of the suite', () => {
       code: 0,
       out: '2\n',
     });
-    expect(await bpflab(['conformance', '00', '--elf'], { stdin: object })).toMatchObject({ code: 1 });
+  });
+
+  /** What the runner makes with --elf: one section with one function, no licence, no BTF. */
+  const object = (section: string, insns: Uint8Array) => hex(objectOf(section, insns));
+  const minusTwo = encodeProgram(assemble('r0 = -2\nexit\n'));
+  const third = encodeProgram(assemble('r0 = *(u8 *)(r1 + 2)\nr0 += r2\nexit\n'));
+  const prologue = encodeProgram(
+    assemble(
+      [
+        'r0 = -1',
+        'r6 = r1',
+        'r1 = *(u32 *)(r6 + 0)',
+        'r2 = *(u32 *)(r6 + 4)',
+        'r3 = r1',
+        'r3 += 3',
+        'if r3 <= r2 goto +1',
+        'exit',
+        'r2 = 3\n',
+      ].join('\n'),
+    ),
+  );
+  const joined = (...parts: Uint8Array[]) => Uint8Array.from(parts.flatMap((part) => [...part]));
+
+  test.each([
+    ['an XDP program gives all 64 bits of r0', 'xdp', minusTwo, [], 'fffffffffffffffe\n'],
+    ['an XDP program with a prologue reads a short memory', 'xdp', joined(prologue, third), ['0a0b0c'], 'f\n'],
+    ['.text alone runs as bare instructions', '.text', third, ['0a0b0c'], 'f\n'],
+    ['.text alone, without memory', '.text', minusTwo, [], 'fffffffffffffffe\n'],
+  ])("the runner's object files: %s", async (_name, section, insns, memory, out) => {
+    const outcome = await bpflab(['conformance', ...memory, '--elf'], { stdin: object(section, insns) });
+    expect(outcome).toMatchObject({ code: 0, out, err: '' });
+  });
+
+  test("an object of another type's programs is an error", async () => {
+    expect(await bpflab(['conformance', '--elf'], { stdin: object('tc', minusTwo) })).toMatchObject({
+      code: 3,
+      out: 'the object has no XDP program\n',
+    });
   });
 
   test.each([
@@ -149,3 +186,41 @@ describe('the protocol of the suite', () => {
     expect(await bpflab(args, { stdin })).toMatchObject({ code: 2, out: '' });
   });
 });
+
+/** An object file of one section with one global function `main` over all of it. */
+function objectOf(section: string, insns: Uint8Array): Uint8Array {
+  const names = `\0.strtab\0.symtab\0${section}\0main\0`;
+  const at = (name: string) => names.indexOf(`\0${name}\0`) + 1;
+  const code = 64;
+  const symbols = code + insns.length;
+  const strings = symbols + 48;
+  const headers = Math.ceil((strings + names.length) / 8) * 8;
+  const bytes = new Uint8Array(headers + 4 * 64);
+  const view = new DataView(bytes.buffer);
+  bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  view.setUint16(16, 1, true); // ET_REL
+  view.setUint16(18, 247, true); // EM_BPF
+  view.setUint32(20, 1, true);
+  view.setUint32(40, headers, true);
+  for (const [offset, value] of [64, 0, 0, 64, 4, 1].entries()) view.setUint16(52 + offset * 2, value, true);
+  bytes.set(insns, code);
+  view.setUint32(symbols + 24, at('main'), true);
+  bytes[symbols + 28] = 0x12; // global function
+  view.setUint16(symbols + 30, 3, true);
+  view.setUint32(symbols + 40, insns.length, true);
+  bytes.set(new TextEncoder().encode(names), strings);
+  // name, type, flags, offset, size, link, info, entry size
+  const sections = [
+    [at('.strtab'), 3, 0, strings, names.length, 0, 0, 0],
+    [at('.symtab'), 2, 0, symbols, 48, 1, 1, 24],
+    [at(section), 1, 6, code, insns.length, 0, 0, 0],
+  ];
+  for (const [index, row] of sections.entries()) {
+    const header = headers + (index + 1) * 64;
+    for (const [field, where] of [0, 4, 8, 24, 32, 40, 44, 56].entries()) {
+      view.setUint32(header + where, row[field]!, true);
+    }
+    view.setUint32(header + 48, 1, true);
+  }
+  return bytes;
+}
