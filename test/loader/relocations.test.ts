@@ -279,6 +279,15 @@ describe('subprograms', () => {
     expect(calls).toEqual(['85 0 1 0 3', '85 0 1 0 4', '85 0 1 0 6', '85 0 1 0 2', '85 0 1 0 3', '85 0 1 0 1']);
   });
 
+  test('[L-073] what a subprogram calls comes before what its caller calls next', () => {
+    const kit = layout();
+    kit.func('xdp', 'm', [...CALL(), ...CALL(), ...EXIT], {
+      relocations: ['a', 'd'].map((symbol, slot) => ({ slot, symbol })),
+    });
+    const [program] = strict(kit.build()).programs;
+    expect(program!.funcs.map((func) => `${func.name}@${func.insn}`)).toEqual(['m@0', 'a@3', 'b@6', 'c@8', 'd@10']);
+  });
+
   test('[L-074] recursion ends in the loader', () => {
     const kit = new ObjectKit();
     kit.func('.text', 'f', [...CALL(-1), ...EXIT], { bind: 'local' });

@@ -1,5 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { LoadError } from '../../src/base/error.ts';
+import { createLab } from '../../src/lab.ts';
 import { loadObject } from '../../src/loader/object.ts';
 import { type Dialect, meaningOfSection } from '../../src/loader/sections.ts';
 import { failure, ObjectKit, oneProgram, strict } from './object-kit.ts';
@@ -125,10 +127,16 @@ describe('section names', () => {
 
   test('[L-042] a program that is switched off may be nonsense', () => {
     const kit = oneProgram();
-    kit.func('?tc', 'off', [0xff, 0, 0, 0, 0, 0, 0, 0]);
-    const spec = strict(kit.build());
+    // A call that leads nowhere and an opcode that does not exist: neither linked nor decoded.
+    const nonsense = [0x85, 0x10, 0, 0, 100, 0, 0, 0, 0xff, 0, 0, 0, 0, 0, 0, 0];
+    kit.func('?tc', 'off', nonsense);
+    const bytes = kit.build();
+    const spec = strict(bytes);
     expect(spec.programs[1]).toMatchObject({ name: 'off', autoload: false });
-    expect([...spec.programs[1]!.insns]).toEqual([0xff, 0, 0, 0, 0, 0, 0, 0]);
+    expect([...spec.programs[1]!.insns]).toEqual(nonsense);
+    const object = createLab().load(bytes, { dialect: 'libbpf' });
+    expect(object.prog('p').run(new Uint8Array(64)).retval).toBe(2);
+    expect(() => object.prog('off').program).toThrow(LoadError);
   });
 
   test.each([
