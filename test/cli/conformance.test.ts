@@ -30,6 +30,8 @@ const CASES: [string, string, bigint, string?][] = [
   ['logical right shift', 'r0 = -1; r0 >>= 60', 15n],
   ['arithmetic right shift', 'r0 = -16; r0 s>>= 2', 2n ** 64n - 4n],
   ['32-bit arithmetic right shift', 'w0 = -16; w0 s>>= 2', 2n ** 32n - 4n],
+  ['a 64-bit shift count is masked', 'r0 = 1; r0 <<= 65', 2n],
+  ['a 32-bit shift count is masked', 'w0 = 4; w0 >>= 33', 2n],
   ['neg', 'r0 = 5; r0 = -r0', 2n ** 64n - 5n],
   ['32-bit neg', 'r0 = 5; w0 = -w0', 2n ** 32n - 5n],
   ['mov of a negative immediate', 'r0 = -1', 2n ** 64n - 1n],
