@@ -133,6 +133,10 @@ describe('CO-RE against a given kernel', () => {
     const short = (target: Target) => target.btf.typedef('myt', target.btf.int('short', 2, 1));
     expect(first(relocated('type_size', '0', mov(2), short), kernel(short))[0]).toBe('b7 1 0 0 2');
     expect(first(relocated('type_size', '0', mov(2), short), kernel(pair('myt')))[0]).toBe('b7 1 0 0 0');
+    const wide = (target: Target) => target.btf.typedef('myt', target.btf.int('long', 8, 1));
+    expect(first(relocated('type_size', '0', mov(2), short), kernel(wide))[0]).toBe('b7 1 0 0 8');
+    const bare = kernel(({ btf }) => btf.int('short', 2, 1));
+    expect(first(relocated('type_size', '0', mov(2), short), bare)[0]).toBe('b7 1 0 0 0');
   });
 
   test('[L-165] an enumerator that is missing poisons the instruction', () => {

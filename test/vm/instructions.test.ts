@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { E } from '../../src/base/errno.ts';
 import { FaultError, LoadError } from '../../src/base/error.ts';
 import { Vm } from '../support/vm.ts';
 
@@ -253,6 +254,7 @@ describe('calls and frames', () => {
     const chain = (frames: number) => `${'call pc+1\nexit\n'.repeat(frames - 1)}r0 = 1\nexit`;
     expect(vm.r0(chain(8))).toBe(1n);
     expect(() => vm.load(chain(9))).toThrow(/the call stack of 9 frames is too deep/);
+    expect(() => vm.load(chain(9))).toThrow(expect.objectContaining({ errno: -E.E2BIG }));
   });
 
   test('[M-301] movsx of 32 bits in ALU32 and of an immediate are refused', () => {
