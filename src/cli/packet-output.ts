@@ -2,6 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import type { CapturedPacket, PacketOptions } from '../index.ts';
 import { UsageError } from './exit-codes.ts';
 import type { Output } from './io.ts';
+import { reasonOf } from './read-input.ts';
 
 type Api = typeof import('../index.ts');
 
@@ -84,6 +85,6 @@ function open(path: string): number {
   try {
     return openSync(path, 'w');
   } catch (error) {
-    throw new UsageError(`--out ${path}: ${(error as Error).message}`);
+    throw new UsageError(`--out ${path}: ${reasonOf(error)}`);
   }
 }

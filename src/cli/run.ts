@@ -205,11 +205,26 @@ function sizesOf(spec: ObjectSpec, options: RunCommandOptions): Record<string, n
     try {
       sizes[name] = wholeNumber(text, 1, 0xffffffff);
     } catch (error) {
-      if (error instanceof InvalidArgumentError) throw new UsageError(`--max-entries ${pair}: ${error.message}`);
+      if (error instanceof InvalidArgumentError) throw new UsageError(`--max-entries ${pair}: ${inSentence(error)}`);
       throw error;
     }
   }
   return sizes;
+}
+
+function checkField(name: string, field: { size: number; count?: number }, value: unknown): void {
+  const numbers = (Array.isArray(value) ? value : [value]) as (number | bigint)[];
+  const { size, count = 1 } = field;
+  if (numbers.length > count) {
+    const wanted = count === 1 ? 'one number' : `at most ${count} numbers`;
+    throw new UsageError(`--ctx ${name}: it takes ${wanted}, not ${numbers.length}`);
+  }
+  const bits = BigInt(8 * size);
+  for (const number of numbers) {
+    // Negative numbers are the signed way to write the same bits.
+    if (BigInt(number) < 1n << bits && BigInt(number) >= -(1n << (bits - 1n))) continue;
+    throw new UsageError(`--ctx ${name}: ${number} does not fit ${bits} bits`);
+  }
 }
 
 async function contextOf(
@@ -223,11 +238,18 @@ async function contextOf(
   const all = { ...fromBytes, ...parseContext(options.ctx ?? []) };
   const layout = api.contextOf(type);
   for (const name of Object.keys(all)) {
-    if (!layout || layout.fields.some((field) => field.name === name)) continue;
+    const field = layout?.fields.find((row) => row.name === name);
+    if (field) checkField(name, field, all[name]!);
+    if (!layout || field) continue;
     const known = layout.fields.map((field) => field.name).join(', ');
     throw new UsageError(`--ctx ${name}: struct ${layout.name} has no such field`, `its fields: ${known}`);
   }
   return Object.keys(all).length ? all : undefined;
+}
+
+/** Behind a colon, as our other messages have it. */
+function inSentence({ message }: Error): string {
+  return message.replace(/^It/, 'it').replace(/\.$/, '');
 }
 
 function repeatOf(words: TestRunWords, options: RunCommandOptions): number {
@@ -235,7 +257,7 @@ function repeatOf(words: TestRunWords, options: RunCommandOptions): number {
   try {
     return wholeNumber(words.repeat, 0, 0xffffffff) || 1;
   } catch (error) {
-    if (error instanceof InvalidArgumentError) throw new UsageError(`repeat ${words.repeat}: ${error.message}`);
+    if (error instanceof InvalidArgumentError) throw new UsageError(`repeat ${words.repeat}: ${inSentence(error)}`);
     throw error;
   }
 }
@@ -260,8 +282,10 @@ function eventTypesOf(object: LabObject, options: RunCommandOptions): Map<string
   }
   for (const pair of options.event ?? []) {
     const [name, type] = splitPair('--event', pair);
-    if (!object.maps.some((map) => map.name === name)) {
-      throw new UsageError(`--event ${name}: there is no such map`);
+    const withEvents = object.maps.filter((map) => map.type === 'ringbuf' || map.type === 'perf_event_array');
+    if (!withEvents.some((map) => map.name === name)) {
+      const known = withEvents.map((map) => map.name).join(', ') || 'none';
+      throw new UsageError(`--event ${name}: there is no such ring buffer or perf event array`, `there is: ${known}`);
     }
     const id = btf?.find(type.replace(/^struct /, ''), 'struct')?.id ?? btf?.find(type, 'typedef')?.id;
     if (!id) throw new UsageError(`--event ${pair}: the object has no struct or typedef ${type}`);

@@ -141,6 +141,28 @@ describe('wrong usage: exit code 2', () => {
       [...run, '--in', HEX, '--ctx', 'mark=1'],
       /struct xdp_md has no such field; its fields: data,/,
     ],
+    [
+      'a context field that does not fit',
+      ['run', 'progs/tc_classify.bpf.o', '--in', SYN, '--ctx', 'mark=99999999999'],
+      /--ctx mark: 99999999999 does not fit 32 bits/,
+    ],
+    [
+      'too many numbers for a context field',
+      ['run', 'progs/tc_classify.bpf.o', '--in', SYN, '--ctx', 'mark=1,2'],
+      /--ctx mark: it takes one number, not 2/,
+    ],
+    [
+      'records of a map that has none',
+      ['run', 'progs/ringbuf_events.bpf.o', '--in', SYN, '--event', 'nosuch=event'],
+      /no such ring buffer or perf event array; there is: events/,
+    ],
+    [
+      'records of an array',
+      [...run, '--in', HEX, '--event', 'protocols=counter'],
+      /no such ring buffer or perf event array; there is: none/,
+    ],
+    ['no entries', [...run, '--in', HEX, '--max-entries', 'protocols=0'], /protocols=0: it has to be .* 4294967295$/m],
+    ['an output that is a directory', [...run, '--in', HEX, '--out', 'progs'], /--out progs: it is a directory$/m],
     ['a map that is not there', [...run, '--in', HEX, '--map', 'flows=x.json'], /no such map; its maps: protocols/],
     ['a map file that is not there', [...run, '--in', HEX, '--map', 'protocols=x.json'], /x.json: no such file/],
     ['a map file that is no JSON', [...run, '--in', HEX, '--map', `protocols=${SYN}`], /not JSON/],
@@ -170,6 +192,14 @@ describe('wrong usage: exit code 2', () => {
   test('text that is neither a capture nor hex, with its line', async () => {
     const { code, err } = await bpflab(['run', OBJECT], { stdin: `${HEX}\nzz\n` });
     expect([code, err]).toEqual([2, 'bpflab: line 2 of the input is neither a capture nor bytes in hex\n']);
+  });
+
+  test('a device index that does not fit 32 bits', async () => {
+    for (const ifindex of [-1, 2 ** 32]) {
+      const path = file('m.json', JSON.stringify({ 0: ifindex }));
+      const args = ['run', 'progs/devmap_egress.bpf.o', '-s', 'xdp_redirect', '--in', HEX, '--map', `tx_port=${path}`];
+      expect(await bpflab(args)).toMatchObject({ code: 2, err: expect.stringContaining('an entry is a number or') });
+    }
   });
 
   test('map entries that do not fit their type', async () => {
