@@ -9,6 +9,9 @@ type Api = typeof import('../index.ts');
 /** LINKTYPE_ETHERNET */
 const ETHERNET = 1;
 
+/** From # to the end of a line of hex. */
+const COMMENT = /#.*$/gm;
+
 /** Where packets come from: a capture, bytes as hex, or a raw file. */
 export interface PacketSource {
   /** Packets in batches; may throw a CaptureError behind the good ones. */
@@ -68,7 +71,7 @@ async function* fromStream(api: Api, source: AsyncGenerator<Uint8Array>): AsyncG
 }
 
 function looksLikeHex(bytes: Uint8Array): boolean {
-  const text = new TextDecoder('latin1').decode(bytes.subarray(0, 64));
+  const text = new TextDecoder('latin1').decode(bytes.subarray(0, 1024)).replace(COMMENT, '').slice(0, 64);
   return text.length >= 2 && /^[0-9a-fA-Fx:\s]*$/.test(text) && /^\s*[0-9a-fA-F]/.test(text);
 }
 
@@ -76,8 +79,9 @@ async function* hexLines(api: Api, source: AsyncIterable<Uint8Array>): AsyncGene
   let rest = '';
   let lines = 0;
   let number = 0;
-  const decode = (line: string): CapturedPacket[] => {
+  const decode = (text: string): CapturedPacket[] => {
     lines++;
+    const line = text.replace(COMMENT, '');
     if (line.trim() === '') return [];
     const bytes = parseHex(line);
     if (!bytes) throw new UsageError(`line ${lines} of the input is neither a capture nor bytes in hex`);

@@ -143,6 +143,10 @@ function entriesOf(json: unknown, path: string): [unknown, unknown][] {
     return json.map((row, i) => {
       if (Array.isArray(row) && row.length === 2) return [row[0], row[1]];
       const entry = row?.formatted ?? row;
+      // Of maps with a value per CPU bpftool prints "values": [{"cpu": 0, "value": ...}].
+      if (entry?.key !== undefined && Array.isArray(entry.values)) {
+        return [entry.key, entry.values.map((one: { value?: unknown } | null) => one?.value)];
+      }
       if (typeof entry === 'object' && entry !== null && 'key' in entry && 'value' in entry) {
         return [entry.key, entry.value];
       }
@@ -193,7 +197,7 @@ function setEntry(object: LabObject, map: LabMap, key: unknown, value: unknown):
       // { "ifindex": 4, "prog": "xdp_egress" }; { "qsize": 192, "prog": "xdp_on_cpu" }
       const first = map.type === 'cpumap' ? fields.qsize : fields.ifindex;
       const number = typeof value === 'number' ? value : Number(first);
-      if (!Number.isInteger(number)) {
+      if (!Number.isInteger(number) || number < 0 || number > 0xffffffff) {
         throw new UsageError(
           `${map.name}: an entry is a number or {"${map.type === 'cpumap' ? 'qsize' : 'ifindex'}": N, "prog": NAME}`,
         );

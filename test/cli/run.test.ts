@@ -259,6 +259,21 @@ describe('what is set before the run', () => {
     );
   });
 
+  test('entries with a value per CPU as bpftool prints them', async () => {
+    const word = (first: string) => [first, ...Array(7).fill('0x00')];
+    const values = [5, 6].map((n, cpu) => ({ cpu, value: [...word(`0x0${n}`), ...word('0x07')] }));
+    const json = JSON.stringify([{ key: ['0x01', '0x00', '0x00', '0x00'], values }]);
+    const map = `protocols=${file('percpu.json', json)}`;
+    const { out } = await bpflab(['run', 'progs/parse_count.bpf.o', '--in', HEX, '--summary', '--maps', '--map', map]);
+    expect(out).toContain('protocols[1] = cpu 0: {packets: 5, bytes: 7}  cpu 1: {packets: 6, bytes: 7}');
+  });
+
+  test('lines of hex with comments', async () => {
+    const path = file('lines.txt', `# first\n${HEX}  # a packet\n\n${HEX}\n`);
+    const { code, out } = await bpflab(['run', 'progs/parse_count.bpf.o', '--in', path, '--summary']);
+    expect([code, out.split('\n')[0]]).toEqual([0, '2 packets: 2 pass']);
+  });
+
   test('entries as bpftool prints them, and values of a queue', async () => {
     const dump =
       '[{"key": ["0x18","0x00","0x00","0x00","0x0a","0x00","0x00","0x00"], "value": ["0x00","0x00","0x00","0x00","0x00","0x00","0x00","0x00"]}]';
