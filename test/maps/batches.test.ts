@@ -52,6 +52,9 @@ test('[M-138] NOEXIST and EXIST are no flags of a batch', () => {
     }
   }
   const locked = open({ type: 'hash', fields: { spinLock: 0 } });
+  for (const elemFlags of [1n, 2n, 5n, 6n]) {
+    expect(locked.updateBatch({ ...buffers(1), elemFlags })).toEqual({ errno: -E.EINVAL, count: 1 });
+  }
   expect(locked.updateBatch({ ...buffers(1), elemFlags: 4n })).toEqual({ errno: 0, count: 1 });
 });
 
