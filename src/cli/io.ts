@@ -8,6 +8,8 @@ export interface Io {
   readonly signal: AbortSignal;
   /** Wall clock in milliseconds, for rates only. */
   now(): number;
+  /** From now on Ctrl-C ends the process at once: what follows never lets the signal in. */
+  endAtInterrupt?(): void;
 }
 
 /** A stream to write to, in the form of Node's own. */

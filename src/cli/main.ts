@@ -16,13 +16,14 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
   const { EXIT } = await import('./exit-codes.ts');
   const { runCommandLine } = await import('./command-line.ts');
   const interrupt = new AbortController();
-  process.on('SIGINT', () => {
+  const onInterrupt = () => {
     // A second time: at once.
     if (interrupt.signal.aborted) process.exit(EXIT.interrupted);
     interrupt.abort();
     // A command that waits for input waits no longer.
     process.stdin.destroy();
-  });
+  };
+  process.on('SIGINT', onInterrupt);
   process.exitCode = await runCommandLine(args, {
     stdin: process.stdin,
     stdout: process.stdout,
@@ -30,5 +31,6 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
     env: process.env,
     signal: interrupt.signal,
     now: () => performance.now(),
+    endAtInterrupt: () => process.off('SIGINT', onInterrupt),
   });
 }

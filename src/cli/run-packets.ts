@@ -18,6 +18,8 @@ const MESSAGES = 20;
 const MAX_GROUPS = 1000;
 /** Instructions after which Ctrl-C gets a chance. */
 const BREATH = 20_000_000;
+/** Runs on one packet that may take longer than a user waits; nothing stops them on the way. */
+const MANY_RUNS = 100_000;
 const NOTHING = new Uint8Array(0);
 
 export interface RunSettings {
@@ -78,7 +80,8 @@ export class PacketRun {
 
   /** Takes all packets; gives the summary. A damaged capture is reported, and what was read counts. */
   async run(source: PacketSource): Promise<RunSummary> {
-    const { api, io, limit, report, output } = this.#settings;
+    const { api, io, limit, report, output, repeat } = this.#settings;
+    if (repeat > MANY_RUNS) io.endAtInterrupt?.();
     this.#startedAt = io.now();
     try {
       batches: for await (const batch of source.batches) {

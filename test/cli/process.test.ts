@@ -90,4 +90,14 @@ describe('streams and signals', () => {
     expect([code, stderr]).toEqual([130, '']);
     expect(stdout).toMatch(/"packets":12,.*"interrupted":true/);
   });
+
+  test('Ctrl-C ends a run of very many repeats at once', async () => {
+    const { child } = start(['run', OBJECT, '-j', '--repeat', '100001']);
+    child.stdin.on('error', () => {});
+    child.stdin.write(`${'00'.repeat(20)}\n`);
+    // The next packet is not there yet; a handler would end this with 130 and a summary.
+    child.stdout.once('data', () => child.kill('SIGINT'));
+    const ended = await new Promise((resolve) => child.on('close', (code, signal) => resolve([code, signal])));
+    expect(ended).toEqual([null, 'SIGINT']);
+  });
 });
