@@ -1,3 +1,4 @@
+import type { ErrnoName } from '../base/errno.ts';
 import type { BpfMap } from '../maps/map.ts';
 import { BPF_F_RDONLY_PROG } from '../maps/map-flags.ts';
 import type { Cpu } from './cpu.ts';
@@ -10,7 +11,8 @@ const BPF_FUNC_SPIN_UNLOCK = 94;
 /** What a bound helper asks of its engine. */
 export interface CallSite {
   cpu(): Cpu;
-  fault(message: string): never;
+  /** @param errno what Linux's verifier answers where it refuses the call at load; default EFAULT */
+  fault(message: string, errno?: ErrnoName): never;
 }
 
 /** Memory that an argument kind stands for: how many bytes, and whether the helper stores there. */
@@ -65,7 +67,7 @@ export function bindHelper(row: HelperRow, machine: Machine, m: Int32Array, site
   const check = (slot: number, position: number, kind: ArgKind, size: number, write: boolean) => {
     if (size === 0) {
       // kernel: check_helper_mem_access()
-      if (kind === 'map_key') site.fault('invalid zero-sized read');
+      if (kind === 'map_key') site.fault('invalid zero-sized read', 'EACCES');
       return;
     }
     const address = m[slot]! >>> 0;
@@ -80,12 +82,14 @@ export function bindHelper(row: HelperRow, machine: Machine, m: Int32Array, site
 
   if (row.id !== BPF_FUNC_SPIN_UNLOCK) {
     checks.push(() => {
-      if (site.cpu().lock !== 0) site.fault(`${row.name}: function calls are not allowed while holding a lock`);
+      if (site.cpu().lock !== 0)
+        site.fault(`${row.name}: function calls are not allowed while holding a lock`, 'EINVAL');
     });
   }
   if (row.writesMap) {
     checks.push(() => {
-      if (mapAt(mapSlot, mapPosition).flags & BPF_F_RDONLY_PROG) site.fault(`${row.name}: write into map forbidden`);
+      if (mapAt(mapSlot, mapPosition).flags & BPF_F_RDONLY_PROG)
+        site.fault(`${row.name}: write into map forbidden`, 'EACCES');
     });
   }
   for (const [index, kind] of row.args.entries()) {

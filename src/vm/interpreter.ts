@@ -1,3 +1,4 @@
+import type { ErrnoName } from '../base/errno.ts';
 import { FaultError, InternalError, LoadError } from '../base/error.ts';
 import type { BpfMap, ProgRef } from '../maps/map.ts';
 import type { Cpu } from './cpu.ts';
@@ -191,7 +192,9 @@ export class Interpreter implements Engine {
       }
     } catch (error) {
       // What a helper's body found does not know yet where it was called.
-      if (error instanceof FaultError && error.facts.program === undefined) this.#fault(state.pc, error.message);
+      if (error instanceof FaultError && error.facts.program === undefined) {
+        this.#fault(state.pc, error.message, undefined, error.facts.errno);
+      }
       throw error;
     } finally {
       if (outerDepth < 0) cpu.lock = 0;
@@ -246,7 +249,7 @@ export class Interpreter implements Engine {
       this.#helpers.push(
         bindHelper(row, this.machine, this.registers, {
           cpu: () => this.#cpu,
-          fault: (message) => this.#fault(this.#state.pc, message),
+          fault: (message, errno) => this.#fault(this.#state.pc, message, undefined, errno),
         }),
       );
     }
@@ -270,11 +273,11 @@ export class Interpreter implements Engine {
     };
   }
 
-  #fault(pc: number, message: string, hint?: string): never {
+  #fault(pc: number, message: string, hint?: string, errno: ErrnoName = 'EFAULT'): never {
     const { program, insn } = this.#at(pc);
     const line = program.lineAt(insn.slot);
     throw new FaultError(message, {
-      errno: 'EFAULT',
+      errno,
       program: program.name,
       insn: insn.slot,
       ...(line && { source: `${line.file}:${line.line}` }),
@@ -380,7 +383,8 @@ export class Interpreter implements Engine {
     if (r[1] !== 0 || r[0]! >>> 0 > max) {
       // kernel: check_return_code() finds this at load
       const value = (BigInt(r[1]! >>> 0) << 32n) | BigInt(r[0]! >>> 0);
-      this.#fault(pc, `At callback return the register R0 has value ${value} should have been in [0, ${max}]`);
+      const text = `At callback return the register R0 has value ${value} should have been in [0, ${max}]`;
+      this.#fault(pc, text, undefined, 'EINVAL');
     }
     return r[0]!;
   }
@@ -447,7 +451,7 @@ export class Interpreter implements Engine {
   /** Packets take no atomics: they may lie at any alignment. kernel: atomic_ptr_type_ok() */
   #refuseAtomic(address: number): void {
     if (this.machine.memory.regionAt(address)?.kind === 'packet') {
-      this.#fault(this.#state.pc, 'BPF_ATOMIC stores into packet memory are not allowed');
+      this.#fault(this.#state.pc, 'BPF_ATOMIC stores into packet memory are not allowed', undefined, 'EACCES');
     }
   }
 

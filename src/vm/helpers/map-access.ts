@@ -91,7 +91,13 @@ export const mapHelpers: readonly HelperRow[] = [
     // kernel: bpf_for_each_map_elem()
     call: (cpu, map, fn, ctxLo, ctxHi, flagsLo, flagsHi) => {
       if ((flagsLo | flagsHi) !== 0) return -E.EINVAL;
-      if (!map.forEach) return refused(map, 'bpf_for_each_map_elem#164');
+      if (!map.forEach) {
+        // kernel: map_set_for_each_callback_args() is absent
+        throw new FaultError('callback function not allowed for map', {
+          errno: 'ENOTSUPP',
+          hint: `map ${map.name} is a ${map.type}; Linux refuses this program when it is loaded`,
+        });
+      }
       const key: [number, number] = [0, 0];
       const value: [number, number] = [0, 0];
       const args: readonly [number, number][] = [[map.handle, 0], key, value, [ctxLo, ctxHi]];
