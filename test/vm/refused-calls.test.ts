@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { E } from '../../src/base/errno.ts';
 import { FaultError, LoadError } from '../../src/base/error.ts';
 import { openMap } from '../../src/maps/syscall.ts';
 import { Vm } from '../support/vm.ts';
 
-/**
- * What Linux's verifier refuses at load, with its words, found here when the program gets there: the engine does not let
- * such a call through, so that it never gives an answer that Linux would not give.
- */
+// What Linux's verifier refuses at load, with its words and errno, found here when the program gets there: the engine does
+// not let such a call through, so that it never gives an answer that Linux would not give.
+
 /** Errno of the FaultError that `body` ends with. */
 function errnoOf(body: () => unknown): number {
   try {
