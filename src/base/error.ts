@@ -1,4 +1,4 @@
-import { E, type ErrnoName, errnoText } from './errno.ts';
+import { E, type ErrnoName } from './errno.ts';
 
 export interface ErrorFacts {
   /** Errno that the kernel (or libbpf) would return, by name. */
@@ -57,9 +57,4 @@ export class MapError extends BpfError {}
 /** A broken invariant of ours: never the user's mistake (exit code 4). */
 export class InternalError extends Error {
   override readonly name = 'InternalError';
-}
-
-/** `map_update_elem: Invalid argument (EINVAL)` */
-export function errnoMessage(what: string, errno: number): string {
-  return `${what}: ${errnoText(errno)}`;
 }

@@ -72,9 +72,6 @@ function hexArgument(what: string, text: string): Uint8Array {
   return bytes;
 }
 
-/** Bytes of an Ethernet header: what BPF_PROG_TEST_RUN wants of a packet at least. */
-const ETH_HLEN = 14;
-
 /**
  * The first XDP program of an object, with the memory as its packet, or, where `.text` is all there is, its instructions
  * as they are. The runner writes both kinds, with and without a prologue that makes r1 and r2 of a context.
@@ -82,7 +79,7 @@ const ETH_HLEN = 14;
 function runObject(api: Api, lab: Lab, bytes: Uint8Array, memory: Uint8Array): bigint {
   const object = lab.load(bytes, { file: 'program' });
   const program = object.programs.find((row) => row.spec.type === 'xdp');
-  if (program) return runPacket(lab, program, memory);
+  if (program) return runPacket(api, lab, program, memory);
   const text = api.openObject(bytes, { file: 'program' }).funcs.find((func) => func.section.name === '.text');
   if (text && object.programs.length === 0 && object.maps.length === 0)
     return lab.runRaw(maskShifts(api, text.section.data), memory);
@@ -90,9 +87,10 @@ function runObject(api: Api, lab: Lab, bytes: Uint8Array, memory: Uint8Array): b
 }
 
 /** All 64 bits of r0: the suite compares them, a run gives 32. */
-function runPacket(lab: Lab, program: LabProgram, memory: Uint8Array): bigint {
+function runPacket(api: Api, lab: Lab, program: LabProgram, memory: Uint8Array): bigint {
+  // BPF_PROG_TEST_RUN wants an Ethernet header at least.
   // The prologue of a test takes its length from the test, so bytes after the memory do no harm.
-  const packet = new Uint8Array(Math.max(memory.length, ETH_HLEN));
+  const packet = new Uint8Array(Math.max(memory.length, api.ETH_HLEN));
   packet.set(memory);
   let r0 = 0n;
   lab.onStep = (_program, _insn, registers) => {

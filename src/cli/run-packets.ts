@@ -11,7 +11,6 @@ import { isGone, startsAtIp, verdictWord } from './verdict-text.ts';
 type Api = typeof import('../index.ts');
 
 const ETHERNET = 1;
-const ETH_HLEN = 14;
 /** Messages about faults and refused packets before only their number is told. */
 const MESSAGES = 20;
 /** Different return values and redirect targets that are told apart. */
@@ -165,7 +164,8 @@ export class PacketRun {
     const { metaLength } = testRun;
     const data = raw.subarray(metaLength);
     // The Ethernet header is not the program's to see; the packet keeps its own.
-    if (startsAtIp(this.#type)) data.set(packet.data.subarray(0, Math.min(ETH_HLEN, packet.data.length)));
+    if (startsAtIp(this.#type))
+      data.set(packet.data.subarray(0, Math.min(this.#settings.api.ETH_HLEN, packet.data.length)));
     return { data, meta: raw.subarray(0, metaLength) };
   }
 

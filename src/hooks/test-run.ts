@@ -1,15 +1,16 @@
 import { E, type ErrnoName } from '../base/errno.ts';
 import { BpfError } from '../base/error.ts';
 import { PAGE_SIZE } from '../base/memory.ts';
+import { ETH_HLEN } from '../packet/protocols.ts';
 import type { Cpu } from '../vm/cpu.ts';
 import type { Engine } from '../vm/engine.ts';
 import { runAs, type Task } from '../vm/helpers/current-task.ts';
 import type { Machine } from '../vm/machine.ts';
 import type { Program } from '../vm/program.ts';
-import type { ContextLayout } from '../vm/prototypes/context.ts';
+import { type ContextField, type ContextLayout, contextField } from '../vm/prototypes/context.ts';
 import { BPF_XDP_DEVMAP } from '../vm/prototypes/prog-type.ts';
 import { SK_BUFF } from './skb/sk-buff.ts';
-import { ETH_HLEN, SKB_LINEAR_MAX, Skb } from './skb/skb.ts';
+import { SKB_LINEAR_MAX, Skb } from './skb/skb.ts';
 import { MAX_FRAGS, XDP_LINEAR_MAX, XdpBuff } from './xdp/xdp-buff.ts';
 import { XDP_MD } from './xdp/xdp-md.ts';
 
@@ -137,9 +138,9 @@ export class TestRun {
     const skb = this.#skb!;
     const raw = this.machine.memory.read(skb.ctx, SK_BUFF.size);
     const out = new Uint8Array(SK_BUFF.size);
-    for (const field of SK_BUFF.fields) {
+    for (const field of SK_BUFF.fields as readonly ContextField[]) {
       if (!SKB_SETTABLE.includes(field.name)) continue;
-      const size = field.size * ('count' in field ? field.count : 1);
+      const size = field.size * (field.count ?? 1);
       out.set(raw.subarray(field.offset, field.offset + size), field.offset);
     }
     return out;
@@ -263,9 +264,9 @@ export class TestRun {
         if (value === 0 || value === 0n) continue;
         throw this.#error(program, 'EINVAL', `ctx ${name} cannot be set`, `settable: ${SKB_SETTABLE.join(', ')}`);
       }
-      const field = SK_BUFF.fields.find((row) => row.name === name)!;
+      const field = contextField(SK_BUFF, name)!;
       const values = typeof value === 'object' ? value : [value];
-      const count = 'count' in field ? field.count : 1;
+      const count = field.count ?? 1;
       if (values.length > count) throw this.#error(program, 'EINVAL', `ctx ${name} has ${count} elements`);
       for (const [index, element] of values.entries()) {
         const at = skb.ctx + field.offset + index * field.size;
@@ -290,7 +291,7 @@ export class TestRun {
 
   #checkNames(program: Program, layout: ContextLayout, ctx: ContextValues): void {
     for (const name of Object.keys(ctx)) {
-      if (!layout.fields.some((field) => field.name === name)) {
+      if (!contextField(layout, name)) {
         const known = layout.fields.map((field) => field.name).join(', ');
         throw this.#error(program, 'EINVAL', `struct ${layout.name} has no field ${name}`, `its fields are ${known}`);
       }

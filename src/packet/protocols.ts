@@ -1,5 +1,8 @@
 import type { Layer } from './layer.ts';
 
+/** Bytes of an Ethernet header. kernel: ETH_HLEN */
+export const ETH_HLEN = 14;
+
 /** Ethernet types; `header` names the table that reads it. */
 export const ETHERTYPES = [
   { value: 0x0800, name: 'IPv4', header: 'ip4' },

@@ -80,12 +80,6 @@ export function bindHelper(row: HelperRow, machine: Machine, m: Int32Array, site
     );
   };
 
-  if (row.id !== BPF_FUNC_SPIN_UNLOCK) {
-    checks.push(() => {
-      if (site.cpu().lock !== 0)
-        site.fault(`${row.name}: function calls are not allowed while holding a lock`, 'EINVAL');
-    });
-  }
   if (row.writesMap) {
     checks.push(() => {
       if (mapAt(mapSlot, mapPosition).flags & BPF_F_RDONLY_PROG)
@@ -122,8 +116,11 @@ export function bindHelper(row: HelperRow, machine: Machine, m: Int32Array, site
   const invoke = caller(body, values);
   const { ret } = row;
   return () => {
-    for (const verify of checks) verify();
     const cpu = site.cpu();
+    if (cpu.lock !== 0 && row.id !== BPF_FUNC_SPIN_UNLOCK) {
+      site.fault(`${row.name}: function calls are not allowed while holding a lock`, 'EINVAL');
+    }
+    for (const verify of checks) verify();
     const result = invoke(cpu) ?? 0;
     m[0] = result;
     m[1] = ret === 'integer' ? result >> 31 : ret === 'u64' ? cpu.hi : 0;

@@ -5,6 +5,7 @@ import type { Cpu } from './cpu.ts';
 import type { Engine } from './engine.ts';
 import { bindHelper } from './helper-call.ts';
 import { type Loop, type LoopParts, type LoopState, makeLoop } from './interpreter-loop.ts';
+import { MAX_CALL_FRAMES } from './isa/validate.ts';
 import type { Machine } from './machine.ts';
 import {
   FRAME_MAY_GOTO,
@@ -21,8 +22,7 @@ import type { HelperRow } from './prototypes/helper.ts';
 
 /** Words of code that all programs of one machine share: 2 M instructions; untouched pages cost nothing. */
 const CODE_WORDS = 1 << 24;
-/** kernel: MAX_CALL_FRAMES, MAX_BPF_STACK, MAX_TAIL_CALL_CNT, BPF_MAX_LOOPS */
-export const MAX_CALL_FRAMES = 8;
+/** kernel: MAX_BPF_STACK, MAX_TAIL_CALL_CNT, BPF_MAX_LOOPS */
 export const STACK_SIZE = 512;
 const MAX_TAIL_CALLS = 33;
 // differs from kernel: 6.18 on x86-64 leaves a may_goto loop after 250 ms of wall time; here after as many iterations as

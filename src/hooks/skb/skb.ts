@@ -1,4 +1,5 @@
 import { type Memory, PAGE_SIZE, type Region } from '../../base/memory.ts';
+import { ETH_HLEN } from '../../packet/protocols.ts';
 import type { PacketView } from '../../vm/cpu.ts';
 import { TAIL_RESERVE } from '../xdp/xdp-buff.ts';
 import { SK_BUFF } from './sk-buff.ts';
@@ -7,7 +8,6 @@ import { SK_BUFF } from './sk-buff.ts';
 export const SKB_HEADROOM = 64;
 /** Largest linear packet of one page: 3712. */
 export const SKB_LINEAR_MAX = PAGE_SIZE - SKB_HEADROOM - TAIL_RESERVE;
-export const ETH_HLEN = 14;
 
 const SKF_NET_OFF = -0x100000;
 const SKF_LL_OFF = -0x200000;
@@ -69,8 +69,6 @@ export class Skb implements PacketView {
     this.network = this.mac + ETH_HLEN;
     this.data = l2 ? this.mac : this.network;
     this.tail = this.mac + bytes.length;
-    const { view } = this.memory;
-    view.setInt32(this.ctx, 0, true);
     this.memory.u8.fill(0, this.ctx, this.ctx + SK_BUFF.size);
     this.memory.u8.fill(0, this.#sock, this.#sock + BPF_SOCK_SIZE);
     this.#set('pkt_type', packetType(bytes));

@@ -1,6 +1,7 @@
 // hot: no allocation, no closure, no BigInt per packet (frags excepted)
 import { E, type Errno } from '../../base/errno.ts';
 import { type Memory, PAGE_SIZE, type Region } from '../../base/memory.ts';
+import { ETH_HLEN } from '../../packet/protocols.ts';
 import type { PacketView } from '../../vm/cpu.ts';
 import { XDP_MD } from './xdp-md.ts';
 
@@ -14,7 +15,6 @@ export const TAIL_RESERVE = 320;
 export const XDP_LINEAR_MAX = PAGE_SIZE - XDP_HEADROOM - TAIL_RESERVE;
 /** kernel: MAX_SKB_FRAGS */
 export const MAX_FRAGS = 17;
-const ETH_HLEN = 14;
 const META_MAX = 252;
 
 interface Frag {

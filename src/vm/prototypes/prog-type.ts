@@ -45,8 +45,7 @@ export function progType(type: string | number): (typeof PROG_TYPES)[number] | u
 }
 
 /** enum bpf_attach_type values that packet programs meet. */
-export const BPF_XDP_DEVMAP = 33;
-export const BPF_XDP_CPUMAP = 35;
+export { BPF_XDP_CPUMAP, BPF_XDP_DEVMAP } from '../../maps/prog-owner.ts';
 export const BPF_XDP = 37;
 
 /** BPF_PROG_LOAD flags. */
